@@ -1,0 +1,37 @@
+"""What all tests share: which display Qt talks to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+HAS_DISPLAY = (
+    sys.platform in ("win32", "darwin")
+    or bool(os.environ.get("DISPLAY"))
+    or bool(os.environ.get("WAYLAND_DISPLAY"))
+)
+
+if not HAS_DISPLAY:
+    # Widgets still work without a display, OpenGL canvases do not.
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+# Neither read nor change the preferences of whoever runs the tests.
+os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs a window where there is no display, never in CI."""
+    windows = [item for item in items if item.get_closest_marker("window")]
+    if HAS_DISPLAY or os.environ.get("CI"):
+        if windows:
+            # torchvision loads triton and with it LLVM. After Mesa's software
+            # OpenGL has loaded another LLVM, that ends the process.
+            import torchvision  # noqa: F401
+        return
+    reason = "needs a display: `make test` brings one (Xvfb)"
+    for item in windows:
+        item.add_marker(pytest.mark.skip(reason=reason))
