@@ -1,0 +1,1 @@
+"""The only room that knows torch: models that turn prompts into masks."""

@@ -1,0 +1,205 @@
+"""Which models and detectors there are, and how to get one. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari_sam.types import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.models.protocol import Detector, PromptableModel
+
+_WEIGHTS = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One model or detector that can be asked for by name.
+
+    Attributes
+    ----------
+    name : str
+    kind : {"model", "detector"}
+    description : str
+        One sentence for people.
+    licence : str
+        SPDX identifier of the weights.
+    path : Path or None
+        The weights file; None where there are none.
+    sha256 : str or None
+        What the file must hash to.
+    """
+
+    name: str
+    kind: Literal["model", "detector"]
+    description: str
+    licence: str
+    path: Path | None = None
+    sha256: str | None = None
+
+
+_POCKET_SHA256 = "7264a9fa9931055ac241f896aac78cb29ac388aedec54b585979c17de9c869bf"
+_ENTRIES = (
+    CatalogEntry(
+        "pocket",
+        "model",
+        "built-in model: clicks and boxes on nuclei and cells, ships with the package",
+        "AGPL-3.0-or-later",
+        _WEIGHTS / "pocket.safetensors",
+        _POCKET_SHA256,
+    ),
+    CatalogEntry(
+        "nuclei",
+        "detector",
+        "built-in detector: nuclei, and cells that look alike (part of pocket)",
+        "AGPL-3.0-or-later",
+        _WEIGHTS / "pocket.safetensors",
+        _POCKET_SHA256,
+    ),
+    CatalogEntry(
+        "threshold",
+        "detector",
+        "anything brighter or darker than its surroundings; no training behind it",
+        "AGPL-3.0-or-later",
+    ),
+)
+
+
+def list_models() -> tuple[CatalogEntry, ...]:
+    """Return all models and detectors that can be asked for by name."""
+    return _ENTRIES
+
+
+def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
+    """Load a promptable model.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of the catalog, or the path of a checkpoint.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+
+    Raises
+    ------
+    ModelError
+        If there is no such model or device, or the file is damaged.
+    """
+    from napari_sam.models.pocket.model import PocketModel
+
+    entry = _find(str(name), "model")
+    if entry is not None and entry.path is not None:
+        verify(entry)
+        return PocketModel(entry.path, name=entry.name, device=device)
+    path = Path(name)
+    if not path.is_file():
+        known = _names("model")
+        raise ModelError(
+            f'there is no model "{name}": use {known}, or the path of a checkpoint'
+        )
+    return PocketModel(path, name=path.name, device=device)
+
+
+def load_detector(
+    name: str,
+    *,
+    model: PromptableModel | None = None,
+    device: str = "auto",
+    conf: float = 0.25,
+    iou: float = 0.45,
+    imgsz: int = 640,
+    max_det: int = 300,
+    classes: Sequence[int] | None = None,
+) -> Detector:
+    """Load a detector.
+
+    Parameters
+    ----------
+    name : str
+        A name of the catalog.
+    model : PromptableModel, optional
+        The model that will be prompted; a detector that can read its
+        embeddings shares them instead of encoding again.
+    device : str
+        As for `load_model`.
+    conf, iou : float
+        Least score, and most overlap of two boxes.
+    imgsz : int
+        Size in pixels at which a detector that needs a fixed size looks at a
+        plane; those built in take any size and look at the plane as it is.
+    max_det : int
+        Most objects on a plane.
+    classes : sequence of int, optional
+        Only these of the detector's classes. Those built in have one class.
+
+    Raises
+    ------
+    ModelError
+        If there is no such detector, device or class.
+    """
+    entry = _find(name, "detector")
+    if entry is None:
+        raise ModelError(f'there is no detector "{name}": use {_names("detector")}')
+    detector: Detector
+    if name == "threshold":
+        from napari_sam.models.threshold import ThresholdDetector
+
+        detector = ThresholdDetector(conf=conf, max_det=max_det)
+    else:
+        from napari_sam.models.pocket.detector import PocketDetector
+        from napari_sam.models.pocket.model import PocketModel
+
+        if not isinstance(model, PocketModel):
+            model = load_model("pocket", device)
+        if not isinstance(model, PocketModel):
+            raise ModelError(f'the detector "{name}" needs the built-in model')
+        detector = PocketDetector(model, conf=conf, iou=iou, max_det=max_det)
+    unknown = set(classes or ()) - set(range(len(detector.class_names)))
+    if unknown:
+        names = ", ".join(f"{i} {n}" for i, n in enumerate(detector.class_names))
+        raise ModelError(
+            f'the detector "{name}" has no class {min(unknown)}; it has: {names}'
+        )
+    return detector
+
+
+def verify(entry: CatalogEntry) -> None:
+    """Check the hash of an entry's weights.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or not what was shipped.
+    """
+    if entry.path is None:
+        return
+    import hashlib
+
+    try:
+        with entry.path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"{entry.path}: the weights cannot be read ({error.strerror}); "
+            "install napari-sam-annotator again"
+        ) from error
+    if found != entry.sha256:
+        raise ModelError(
+            f"{entry.path}: the weights are not those that were shipped (sha256 "
+            f"{found[:12]}…); install napari-sam-annotator again"
+        )
+
+
+def _find(name: str, kind: str) -> CatalogEntry | None:
+    for entry in _ENTRIES:
+        if entry.name == name and entry.kind == kind:
+            return entry
+    return None
+
+
+def _names(kind: str) -> str:
+    return " or ".join(f'"{e.name}"' for e in _ENTRIES if e.kind == kind)

@@ -1,0 +1,47 @@
+"""Where models run."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_sam.types import ModelError
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn a user's words into a device that works here.
+
+    Parameters
+    ----------
+    name : str
+        "auto" (the first of cuda, mps and cpu that is there), "cpu", "cuda",
+        "cuda:1", "mps".
+
+    Raises
+    ------
+    ModelError
+        If there is no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    here = device is not None and (
+        device.type == "cpu"
+        or (device.type == "mps" and torch.backends.mps.is_available())
+        or (
+            device.type == "cuda"
+            and torch.cuda.is_available()
+            and (device.index or 0) < torch.cuda.device_count()
+        )
+    )
+    if device is None or not here:
+        raise ModelError(
+            f'there is no device "{name}" on this machine; use --device auto or cpu'
+        )
+    return device

@@ -1,0 +1,1 @@
+"""The built-in model: small, convolutional, shipped with the package."""

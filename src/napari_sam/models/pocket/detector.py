@@ -1,0 +1,97 @@
+"""The built-in model's own proposals: peaks of its dense head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+from torchvision.ops import nms
+
+from napari_sam.models.pocket.geometry import read_boxes
+from napari_sam.models.pocket.model import PocketModel
+from napari_sam.models.pocket.network import STRIDE
+from napari_sam.types import Detections, Embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.images import Plane
+    from napari_sam.models.protocol import ModelInfo, PromptableModel
+
+# Centre-ness to this power is the confidence: on the validation part of the
+# split F1 is highest for centre-ness above 0.45, which the default confidence of
+# all detectors, 0.25, then means.
+_POWER = 1.75
+
+
+class PocketDetector:
+    """Objects where the dense head sees a centre.
+
+    Parameters
+    ----------
+    model : PocketModel
+        Its embeddings are read; a plane that it has encoded costs no more.
+    conf : float
+        Least confidence of a peak, 0 to 1.
+    iou : float
+        Of two boxes that overlap more, the weaker one is dropped.
+    max_det : int
+        Most objects on a plane.
+    """
+
+    class_names = ("nucleus",)
+
+    def __init__(
+        self,
+        model: PocketModel,
+        *,
+        conf: float = 0.25,
+        iou: float = 0.45,
+        max_det: int = 300,
+    ) -> None:
+        self._model = model
+        self._conf, self._iou, self._max_det = conf, iou, max_det
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model whose head is read."""
+        return self._model.info
+
+    def reads(self, model: PromptableModel) -> bool:
+        """Whether `model` makes embeddings that can be read here."""
+        return isinstance(model, PocketModel) and model.info == self.info
+
+    def detect(self, planes: Sequence[Plane]) -> list[Detections]:
+        """Find objects on planes that are not encoded yet."""
+        return self.detect_embedded(self._model.encode_batch(planes))
+
+    def detect_embedded(self, embeddings: Sequence[Embedding]) -> list[Detections]:
+        """Find objects on encoded planes."""
+        return [self._peaks(embedding) for embedding in embeddings]
+
+    @torch.inference_mode()
+    def _peaks(self, embedding: Embedding) -> Detections:
+        dense = self._model.features(embedding).dense[0]
+        height, width = embedding.shape
+        # Cells of the padding are nobody's centre.
+        dense = dense[:, : -(-height // STRIDE), : -(-width // STRIDE)]
+        centre = dense[0].sigmoid() ** _POWER
+        peak = centre == F.max_pool2d(centre[None], 3, 1, 1)[0]
+        rows, columns = (peak & (centre >= self._conf)).nonzero(as_tuple=True)
+        scores = centre[rows, columns]
+        points = (torch.stack([rows, columns], 1) + 0.5) * STRIDE
+        boxes = read_boxes(dense, points)
+        limit = boxes.new_tensor([height, width, height, width])
+        boxes = torch.minimum(boxes.clamp(min=0), limit)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        solid = (sides > 0.5).all(1)
+        boxes, scores = boxes[solid], scores[solid]
+        keep = nms(boxes, scores, self._iou)
+        best = keep[: self._max_det]
+        return Detections(
+            boxes[best].float().cpu().numpy(),
+            scores[best].float().cpu().numpy(),
+            torch.zeros(len(best), dtype=torch.int64).numpy(),
+            truncated=len(keep) > self._max_det,
+        )

@@ -1,0 +1,95 @@
+"""What every promptable model and every detector answers to; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from napari_sam.images import Normalization, Plane
+    from napari_sam.types import Candidates, Detections, Embedding, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """Which model this is, for provenance and for people.
+
+    Attributes
+    ----------
+    name : str
+        Catalog name, or the checkpoint's file name.
+    version : str
+        Version of the weights.
+    sha256 : str
+        Hash of the weights file.
+    device : str
+        Where it runs, for example "cpu" or "cuda:0".
+    """
+
+    name: str
+    version: str
+    sha256: str
+    device: str
+
+
+@runtime_checkable
+class PromptableModel(Protocol):
+    """Turns prompts on an encoded plane into candidate masks."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+
+    def encode(
+        self,
+        image: npt.NDArray[Any] | Plane,
+        normalization: Normalization | None = None,
+    ) -> Embedding:
+        """Encode one plane: (H, W), (H, W, C<=4) of any real dtype, or a `Plane`."""
+
+    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
+        """Encode several planes, in their order."""
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+    ) -> list[Candidates]:
+        """Answer every prompt, in order, none dropped.
+
+        `multimask` None lets the model decide: several candidates where the
+        prompt is ambiguous (a single click), one otherwise.
+        """
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds objects on planes."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which detector this is."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of `Detections.classes`."""
+
+    def detect(self, planes: Sequence[Plane]) -> list[Detections]:
+        """Find objects on each plane, in their order."""
+
+
+@runtime_checkable
+class EmbeddingDetector(Detector, Protocol):
+    """A detector that can read a promptable model's embedding (encode once)."""
+
+    def reads(self, model: PromptableModel) -> bool:
+        """Whether this detector can read the embeddings of `model`."""
+
+    def detect_embedded(self, embeddings: Sequence[Embedding]) -> list[Detections]:
+        """Find objects on planes that `model` has encoded already."""
