@@ -1,0 +1,1 @@
+"""Training of the built-in model; `docs/models.md` says what was run."""

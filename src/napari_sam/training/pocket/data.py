@@ -1,0 +1,224 @@
+"""Training images in memory, and random crops of them.
+
+A crop is scaled, flipped and transposed, and its intensities are changed in
+the ways microscopes differ: gamma, inversion, noise, blur, channel order.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from skimage import io, segmentation
+from torch.utils.data import IterableDataset
+
+from napari_sam.images import make_plane
+from napari_sam.training.pocket.prompts import draw_prompts
+from napari_sam.training.pocket.split import load_split
+from napari_sam.training.pocket.targets import dense_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+CROP = 256
+# How often each kind is drawn; within a kind all images are equally likely.
+KINDS = {
+    "fluorescence": 0.54,
+    "histology_purple": 0.22,
+    "brightfield_gray": 0.09,
+    "phase": 0.15,
+}
+Array = npt.NDArray[Any]
+_LUMINANCE = np.array([0.3, 0.59, 0.11])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """One image with its labels.
+
+    Attributes
+    ----------
+    pixels : uint8 array, shape (H, W, 3)
+    labels : int32 array, shape (H, W)
+    centreness : float16 array, shape (H, W)
+        Distance to the object's rim, 1 at its most inner pixel.
+    """
+
+    pixels: Array
+    labels: Array
+    centreness: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an example comes from."""
+
+    image: Path
+    labels: Path
+    kind: str
+
+    def load(self) -> Example:
+        """Read the two files."""
+        labels = np.asarray(io.imread(self.labels)).astype(np.int32)
+        pixels = make_plane(np.asarray(io.imread(self.image))).pixels
+        return Example(pixels, labels, centreness(labels))
+
+
+def find_sources(data: Path, part: str) -> list[Source]:
+    """List one part of the split: dsb2018 and usiigaci_phase."""
+    with (data / "dsb2018" / "index.csv").open(newline="", encoding="utf-8") as file:
+        kinds = {row["id"]: row["modality"] for row in csv.DictReader(file)}
+    sources = []
+    for folder, parts in load_split().items():
+        for name in parts[part]:
+            (image,) = (data / folder / "images").glob(f"{name}.*")
+            (labels,) = (data / folder / "masks").glob(f"{name}.*")
+            sources.append(Source(image, labels, kinds.get(name, "phase")))
+    return sources
+
+
+def centreness(labels: Array) -> Array:
+    """Distance to the rim of each object, divided by its largest."""
+    inner = labels * ~segmentation.find_boundaries(labels, mode="inner")
+    # +1: the rim itself is inside, and thin objects have nothing else.
+    distance = ndimage.distance_transform_edt(inner > 0) + (labels > 0)
+    count = int(labels.max(initial=0)) + 1
+    largest = np.ones(count)
+    np.maximum.at(largest, labels.ravel(), distance.ravel())
+    relative: Array = distance / largest[labels]
+    return relative.astype(np.float16)
+
+
+class Crops(IterableDataset[dict[str, Array]]):
+    """An endless stream of random crops; images are read once, when first drawn.
+
+    Parameters
+    ----------
+    sources : list of Source
+    objects : int
+        Prompts to draw for each crop.
+    seed : int
+        Together with `start`, fixes every crop.
+    start : int
+        Number of the first crop: a resumed training goes on, not back.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], objects: int, seed: int, start: int = 0
+    ) -> None:
+        super().__init__()
+        self.groups = {k: [s for s in sources if s.kind == k] for k in KINDS}
+        self.objects, self.seed, self.start = objects, seed, start
+        self.examples: dict[Source, Example] = {}
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        """Yield pixels (3, 256, 256), labels (256, 256), targets and prompts."""
+        kinds = [kind for kind in KINDS if self.groups[kind]]
+        weights = np.array([KINDS[kind] for kind in kinds])
+        number = self.start
+        while True:
+            random = np.random.default_rng((self.seed, number))
+            kind = random.choice(kinds, p=weights / weights.sum())
+            group = self.groups[str(kind)]
+            source = group[random.integers(len(group))]
+            if source not in self.examples:
+                self.examples[source] = source.load()
+            # Whole cells are several times larger than nuclei.
+            smallest = 0.45 if kind == "phase" else 0.7
+            crop = random_crop(self.examples[source], smallest, random)
+            labels, middle = crop["labels"], crop["centreness"]
+            crop |= dense_targets(labels, middle)
+            crop |= draw_prompts(labels, middle, self.objects, random)
+            yield crop
+            number += 1
+
+
+def random_crop(
+    example: Example, low: float, random: np.random.Generator
+) -> dict[str, Array]:
+    """Cut, scale (from `low` up), flip and recolour one crop of 256 × 256."""
+    height, width = example.labels.shape
+    smallest = CROP / min(height, width)
+    if random.random() < 0.3:
+        scale = random.uniform(0.9, 1.15)
+    else:
+        scale = float(np.exp(random.uniform(np.log(low), np.log(2.2))))
+    scale = max(scale, smallest)
+    extent = CROP / scale
+    y0, x0 = _corner(example.labels, extent, random)
+    y = y0 + (np.arange(CROP) + 0.5) / scale
+    x = x0 + (np.arange(CROP) + 0.5) / scale
+    iy = np.clip(y.astype(int), 0, height - 1)
+    ix = np.clip(x.astype(int), 0, width - 1)
+    labels = example.labels[iy][:, ix]
+    middle = example.centreness[iy][:, ix].astype(np.float32)
+    pixels = _bilinear(example.pixels, y, x)
+    if random.random() < 0.5:
+        pixels, labels, middle = pixels[::-1], labels[::-1], middle[::-1]
+    if random.random() < 0.5:
+        pixels, labels, middle = pixels[:, ::-1], labels[:, ::-1], middle[:, ::-1]
+    if random.random() < 0.5:
+        pixels, labels, middle = pixels.swapaxes(0, 1), labels.T, middle.T
+    return {
+        "pixels": np.ascontiguousarray(recolour(pixels, random).transpose(2, 0, 1)),
+        "labels": np.ascontiguousarray(labels).astype(np.int64),
+        "centreness": np.ascontiguousarray(middle),
+    }
+
+
+def _corner(labels: Array, extent: float, random: np.random.Generator) -> Array:
+    """Choose where to cut; mostly so that some object is in the crop."""
+    room = np.array(labels.shape) - extent
+    corner = random.uniform(0, 1, 2) * room
+    inside = np.flatnonzero(labels)
+    if inside.size and random.random() < 0.7:
+        pixel = np.array(np.unravel_index(random.choice(inside), labels.shape))
+        corner = np.clip(pixel - random.uniform(0.1, 0.9, 2) * extent, 0, room)
+    return corner
+
+
+def _bilinear(pixels: Array, y: Array, x: Array) -> Array:
+    """Sample at pixel coordinates, centres at (i+.5, j+.5); shape (h, w, 3)."""
+
+    def lerp(array: Array, at: Array) -> Array:
+        position = np.clip(at - 0.5, 0, len(array) - 1)
+        first = np.minimum(position.astype(int), len(array) - 2)
+        weight = (position - first).astype(np.float32)[:, None, None]
+        return np.asarray(array[first] * (1 - weight) + array[first + 1] * weight)
+
+    rows = slice(int(max(y[0] - 1, 0)), int(y[-1] + 2))
+    columns = slice(int(max(x[0] - 1, 0)), int(x[-1] + 2))
+    part = pixels[rows, columns].astype(np.float32)
+    part = lerp(part, y - rows.start)
+    return lerp(part.swapaxes(0, 1), x - columns.start).swapaxes(0, 1)
+
+
+def recolour(pixels: Array, random: np.random.Generator) -> Array:
+    """Change intensities (h, w, 3) in 0..255 as microscopes do; gives uint8."""
+    grey = bool((pixels[..., 0] == pixels[..., 2]).all())
+    image = pixels / 255.0
+    if not grey:
+        if random.random() < 0.15:
+            image = np.repeat(image @ _LUMINANCE[:, None], 3, axis=2)
+        elif random.random() < 0.6:
+            image = image * random.uniform(0.85, 1.15, 3)
+            image = image + random.uniform(-0.06, 0.06, 3)
+    if random.random() < 0.12:
+        image = 1 - image
+    if random.random() < 0.7:
+        image = np.clip(image, 0, 1) ** np.exp(random.normal(0, 0.35))
+    if random.random() < 0.5:
+        image = (image - 0.5) * random.uniform(0.6, 1.25) + 0.5
+        image = image + random.uniform(-0.1, 0.1)
+    if random.random() < 0.15:
+        sigma = random.uniform(0.4, 1.5)
+        image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
+    if random.random() < 0.35:
+        shape = image.shape[:2] + ((1,) if grey else (3,))
+        image = image + random.normal(0, random.uniform(0.01, 0.08), shape)
+    return np.clip(image * 255, 0, 255).astype(np.uint8)
