@@ -1,0 +1,57 @@
+"""From masks to objects: annotate stacks, settle overlaps, link, clean, measure."""
+
+from napari_sam.segment.annotate import (
+    AnnotationWarning,
+    annotate,
+    annotate_plane,
+    iter_annotate,
+    load_parts,
+    plane_number,
+    planes_text,
+)
+from napari_sam.segment.clean import clean_mask
+from napari_sam.segment.compose import compose
+from napari_sam.segment.link import StackLinker
+from napari_sam.segment.metrics import (
+    THRESHOLDS,
+    Agreement,
+    Comparison,
+    LabelError,
+    compare_labels,
+)
+from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
+from napari_sam.segment.result import PlaneResult
+from napari_sam.segment.table import (
+    COLUMNS,
+    empty_table,
+    join_tables,
+    with_ids,
+    with_plane,
+)
+
+__all__ = [
+    "COLUMNS",
+    "THRESHOLDS",
+    "Agreement",
+    "AnnotationWarning",
+    "Comparison",
+    "LabelError",
+    "PlaneResult",
+    "Recipe",
+    "RecipeError",
+    "StackLinker",
+    "annotate",
+    "annotate_plane",
+    "clean_mask",
+    "compare_labels",
+    "compose",
+    "empty_table",
+    "iter_annotate",
+    "join_tables",
+    "load_parts",
+    "make_recipe",
+    "plane_number",
+    "planes_text",
+    "with_ids",
+    "with_plane",
+]

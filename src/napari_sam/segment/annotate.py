@@ -1,0 +1,310 @@
+"""Find all objects: detector → boxes → prompts → masks → labels and a table."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from contextlib import contextmanager
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.images import ImageStack, Plane, open_image
+from napari_sam.models.protocol import Detector, EmbeddingDetector, PromptableModel
+from napari_sam.segment.compose import compose
+from napari_sam.segment.link import StackLinker
+from napari_sam.segment.recipe import Recipe, make_recipe
+from napari_sam.segment.result import PlaneResult
+from napari_sam.segment.table import (
+    empty_table,
+    join_tables,
+    make_table,
+    with_plane,
+)
+from napari_sam.types import Detections, Embedding, Mask, ObjectTable, Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_Part = TypeVar("_Part", PromptableModel, Detector)
+
+NO_CONTRAST = "the plane has no contrast, so nothing can be found on it"
+
+
+class AnnotationWarning(UserWarning):
+    """Something about the input or the result that a person should look at."""
+
+
+def annotate_plane(
+    plane: Plane, model: PromptableModel, detector: Detector, recipe: Recipe
+) -> PlaneResult:
+    """Find the objects of one plane.
+
+    The plane is encoded once when the detector reads the model's embedding.
+    Each box prompts the model for one mask. Where masks overlap, the object
+    with the higher detection score × predicted IoU has the pixel, see
+    `compose`. A plane of one colour gives no objects and a warning, without
+    running any model.
+
+    Parameters
+    ----------
+    plane : Plane
+    model : PromptableModel
+    detector : Detector
+    recipe : Recipe
+        Its cleaning rules are used, and `max_det` in the warning; the detector
+        applies its own options.
+
+    Returns
+    -------
+    PlaneResult
+        With ids 1..n of this plane, best object first.
+    """
+    if (plane.pixels == plane.pixels[0, 0]).all():
+        labels = np.zeros(plane.shape, np.uint32)
+        return PlaneResult(plane.index, labels, empty_table(), False, (NO_CONTRAST,))
+    detections, embedding = _detect(plane, model, detector)
+    prompts, kept = _prompts(detections, plane.shape)
+    masks = _decode(plane, model, embedding, prompts)
+    found = detections.scores[kept]
+    scores = found * np.array([mask.score for mask in masks])
+    labels, objects, sources = compose(masks, scores, plane.shape, recipe)
+    table = make_table(
+        objects,
+        classes=detections.classes[kept][sources],
+        detection_scores=found[sources],
+        class_names=detector.class_names,
+    )
+    # A detector that stops at the limit cannot tell whether there was more.
+    truncated = detections.truncated or len(detections) == recipe.max_det
+    notes = (_limit(recipe.max_det),) if truncated else ()
+    return PlaneResult(plane.index, labels, table, truncated, notes)
+
+
+def iter_annotate(
+    source: Any,
+    *,
+    axes: str | None = None,
+    detector: str | PathLike[str] | Detector = "nuclei",
+    model: str | PathLike[str] | PromptableModel = "pocket",
+    **options: Any,
+) -> Iterator[PlaneResult]:
+    """Find all objects of an image, one plane at a time, in constant memory.
+
+    Parameters
+    ----------
+    source : str, Path, array-like or ImageStack
+        What `napari_sam.images.open_image` takes.
+    axes : str, optional
+        Axes of the source, for example "ZYX"; by default what the file says.
+    detector : str, Path or Detector
+        What proposes objects: a name, a file, or one that is loaded already,
+        which keeps the options that it was made with.
+    model : str, Path or PromptableModel
+        What outlines them: a name, a file, or one that is loaded already.
+    **options
+        The other fields of `Recipe`.
+
+    Yields
+    ------
+    PlaneResult
+        With ids that hold in the whole stack. The planes come in the stack's
+        order; with link="stack" and T as the last stack axis before Y and X
+        ("ZTYX") all z of one time point come first, and `index` tells where
+        a plane belongs.
+
+    Raises
+    ------
+    RecipeError
+        At once, if an option is wrong.
+    """
+    recipe = make_recipe(
+        axes=axes, detector=_name(detector), model=_name(model), **options
+    )
+    return _iterate(source, recipe, _loaded(model), _loaded(detector))
+
+
+def annotate(
+    source: Any,
+    *,
+    axes: str | None = None,
+    detector: str | PathLike[str] | Detector = "nuclei",
+    model: str | PathLike[str] | PromptableModel = "pocket",
+    **options: Any,
+) -> tuple[npt.NDArray[np.uint16 | np.uint32], ObjectTable]:
+    """Find all objects of an image.
+
+    Parameters
+    ----------
+    source, axes, detector, model, **options
+        See `iter_annotate`.
+
+    Returns
+    -------
+    labels : uint16 or uint32 array
+        The source's shape without channels; 0 is background, uint32 only where
+        an id is above 65535.
+    objects : ObjectTable
+        One row per object and plane: `plane` (number from 0), one column per
+        stack axis (`z`, `t`) and those of `napari_sam.segment.table.COLUMNS`.
+
+    Warns
+    -----
+    AnnotationWarning
+        Once for each kind of warning, with the planes that it concerns.
+    """
+    recipe = make_recipe(
+        axes=axes, detector=_name(detector), model=_name(model), **options
+    )
+    with _opened(source, recipe) as stack:
+        labels = np.zeros(stack.label_shape, np.uint32)
+        tables: dict[int, ObjectTable] = {}
+        notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+        for plane in _iterate(stack, recipe, _loaded(model), _loaded(detector)):
+            _place(labels, plane, stack)
+            number = plane_number(plane.index, stack.stack_shape)
+            tables[number] = with_plane(
+                plane.objects, number, plane.index, stack.stack_axes
+            )
+            for note in plane.warnings:
+                notes[note].append(plane.index)
+        for note, where in notes.items():
+            message = f"{stack.name}: {planes_text(where, stack.stack_axes)}{note}"
+            warnings.warn(message, AnnotationWarning, stacklevel=2)
+    objects = join_tables(tables[number] for number in sorted(tables))
+    fits = labels.max(initial=0) <= np.iinfo(np.uint16).max
+    return labels.astype(np.uint16) if fits else labels, objects
+
+
+def load_parts(
+    recipe: Recipe,
+    model: PromptableModel | None = None,
+    detector: Detector | None = None,
+) -> tuple[PromptableModel, Detector]:
+    """Load the model and the detector that a recipe names.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    model : PromptableModel, optional
+        Used instead of loading one.
+    detector : Detector, optional
+        Used instead of loading one; it keeps the options that it was made with.
+    """
+    from napari_sam.models.catalog import load_detector, load_model
+
+    if model is None:
+        model = load_model(recipe.model, device=recipe.device)
+    if detector is None:
+        detector = load_detector(
+            recipe.detector,
+            model=model,
+            device=recipe.device,
+            conf=recipe.conf,
+            iou=recipe.iou,
+            max_det=recipe.max_det,
+            classes=recipe.classes,
+        )
+    return model, detector
+
+
+def plane_number(index: tuple[int, ...], stack_shape: tuple[int, ...]) -> int:
+    """Return the running number of a plane in its stack, from 0."""
+    return int(np.ravel_multi_index(index, stack_shape)) if index else 0
+
+
+def planes_text(indices: list[tuple[int, ...]], stack_axes: str, most: int = 5) -> str:
+    """Name planes for people, the first few of many: "planes T=0 Z=3, T=1 Z=3: "."""
+    if not stack_axes:
+        return ""
+    names = [
+        " ".join(f"{a}={i}" for a, i in zip(stack_axes, index, strict=True))
+        for index in indices[:most]
+    ]
+    more = f" and {len(indices) - most} more" if len(indices) > most else ""
+    return f"plane{'s' * (len(indices) > 1)} {', '.join(names)}{more}: "
+
+
+def _iterate(
+    source: Any,
+    recipe: Recipe,
+    model: PromptableModel | None,
+    detector: Detector | None,
+) -> Iterator[PlaneResult]:
+    with _opened(source, recipe) as stack:
+        model, detector = load_parts(recipe, model, detector)
+        normalization = stack.normalization(recipe.normalization)
+        linker = StackLinker(stack.stack_axes, recipe.link, min_iou=recipe.link_iou)
+        for index in linker.order(stack.stack_shape):
+            plane = stack.plane(index, normalization)
+            result = annotate_plane(plane, model, detector, recipe)
+            yield result.renumbered(linker.add(index, result.labels))
+
+
+def _detect(
+    plane: Plane, model: PromptableModel, detector: Detector
+) -> tuple[Detections, Embedding | None]:
+    if isinstance(detector, EmbeddingDetector) and detector.reads(model):
+        embedding = model.encode(plane)
+        return detector.detect_embedded([embedding])[0], embedding
+    return detector.detect([plane])[0], None
+
+
+def _prompts(
+    detections: Detections, shape: tuple[int, int]
+) -> tuple[list[Prompt], npt.NDArray[np.int64]]:
+    """Return a prompt for every box that lies on the plane, and which ones do."""
+    height, width = shape
+    boxes = np.clip(detections.boxes, 0, [height, width, height, width])
+    on_plane = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    kept = np.flatnonzero(on_plane)
+    return [Prompt(box=box) for box in boxes[kept].tolist()], kept.astype(np.int64)
+
+
+def _decode(
+    plane: Plane,
+    model: PromptableModel,
+    embedding: Embedding | None,
+    prompts: list[Prompt],
+) -> list[Mask]:
+    if not prompts:
+        return []
+    embedding = embedding or model.encode(plane)
+    answers = model.decode(embedding, prompts, multimask=False)
+    return [candidates.best for candidates in answers]
+
+
+def _limit(max_det: int) -> str:
+    return (
+        f"the limit of {max_det} objects was reached, what else there is was left out "
+        "(raise max_det to keep more)"
+    )
+
+
+@contextmanager
+def _opened(source: Any, recipe: Recipe) -> Iterator[ImageStack]:
+    """Open a source, and close it again unless somebody else had opened it."""
+    stack = open_image(source, axes=recipe.axes, channels=recipe.channels)
+    try:
+        yield stack
+    finally:
+        if stack is not source:
+            stack.close()
+
+
+def _place(
+    labels: npt.NDArray[np.uint32], plane: PlaneResult, stack: ImageStack
+) -> None:
+    axes = stack.label_axes
+    turned = axes.index("X") < axes.index("Y")
+    labels[stack.label_key(plane.index)] = plane.labels.T if turned else plane.labels
+
+
+def _name(part: str | PathLike[str] | PromptableModel | Detector) -> str:
+    return fspath(part) if isinstance(part, (str, PathLike)) else part.info.name
+
+
+def _loaded(part: str | PathLike[str] | _Part) -> _Part | None:
+    return None if isinstance(part, (str, PathLike)) else part

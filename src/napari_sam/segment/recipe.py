@@ -1,0 +1,202 @@
+"""Everything that determines a batch result, as one object.
+
+`Recipe` is what the command line fills, what a run saves beside its results,
+and what decides whether a run may go on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
+
+from napari_sam.types import NapariSamError
+
+Link = Literal["none", "stack"]
+
+
+class RecipeError(NapariSamError):
+    """An option is unknown or has a value that it cannot have."""
+
+
+def _as_tuple(value: object) -> object:
+    """Take one value for a tuple of one, as `channels=0` means `channels=(0,)`."""
+    if isinstance(value, (int, str, np.integer)):
+        value = (value,)
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(v.item() if isinstance(v, np.generic) else v for v in value)
+    return value
+
+
+def _check_fraction(value: float) -> float:
+    if not 0 <= value <= 1:  # also false for NaN
+        raise ValueError("must be between 0 and 1")
+    return value
+
+
+Fraction = Annotated[float, AfterValidator(_check_fraction)]
+Index = Annotated[int, Field(ge=0, strict=True)]
+
+
+class Recipe(BaseModel):
+    """The options of `annotate`, checked.
+
+    Use `make_recipe` to get one line of plain English instead of pydantic's
+    report when a value is wrong.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    axes: str | None = Field(
+        default=None,
+        description="Axes of the input, one letter each, for example ZYX or TCYX; "
+        "by default what the file says.",
+    )
+    channels: Annotated[tuple[Index | str, ...] | None, BeforeValidator(_as_tuple)] = (
+        Field(default=None, description="Channels to use, by number (from 0) or name.")
+    )
+    normalization: Literal["stack", "plane"] = Field(
+        default="stack",
+        description="Contrast: one range for the whole stack, or one per plane.",
+    )
+    detector: str = Field(
+        default="nuclei",
+        min_length=1,
+        description="What proposes objects: a name or a file.",
+    )
+    model: str = Field(
+        default="pocket",
+        min_length=1,
+        description="What outlines them: a name or a file.",
+    )
+    device: str = Field(
+        default="auto",
+        min_length=1,
+        description="Where models run: auto, cpu, cuda, mps.",
+    )
+    conf: Fraction = Field(
+        default=0.25, description="Objects detected with a lower score are left out."
+    )
+    iou: Fraction = Field(
+        default=0.45,
+        description="Of two detected boxes that overlap by more than this IoU, the "
+        "one with the lower score is left out.",
+    )
+    imgsz: int = Field(
+        default=640,
+        ge=32,
+        description="Size in pixels at which a detector that needs a fixed size "
+        "looks at a plane.",
+    )
+    max_det: int = Field(
+        default=300,
+        ge=1,
+        description="At most this many objects per plane; a plane that has more is "
+        "flagged.",
+    )
+    classes: Annotated[tuple[Index, ...] | None, BeforeValidator(_as_tuple)] = Field(
+        default=None, description="Classes to keep, by number (from 0); by default all."
+    )
+    link: Link = Field(
+        default="none",
+        description="none: ids are unique in the whole stack. stack: an object keeps "
+        "one id through z within each time point, or through t where there is no z.",
+    )
+    link_iou: Fraction = Field(
+        default=0.1,
+        description="With link=stack: an object is the same as one on the plane "
+        "before (or, after a gap of one plane, on the one before that) only if "
+        "their IoU is at least this.",
+    )
+    max_hole: Fraction = Field(
+        default=0.1,
+        description="A hole in an object is filled when it is at most this fraction "
+        "of the object's area.",
+    )
+    min_fragment: Fraction = Field(
+        default=1.0,
+        description="A separate piece of an object is kept only when it is larger than "
+        "this fraction of the object's largest piece; 1 keeps the largest piece only.",
+    )
+    min_kept: Fraction = Field(
+        default=0.5,
+        description="An object that keeps less than this fraction of itself, because "
+        "better-scored objects cover the rest, is a duplicate and is left out.",
+    )
+    min_area: int = Field(
+        default=8, ge=0, description="Objects of fewer pixels than this are left out."
+    )
+
+    @field_validator("axes")
+    @classmethod
+    def _check_axes(cls, axes: str | None) -> str | None:
+        if axes is None:
+            return None
+        axes = axes.upper()
+        if not (axes.isalpha() and axes.isascii()):
+            raise ValueError("must be letters such as ZYX")
+        if len(set(axes)) != len(axes):
+            raise ValueError("must not name an axis twice")
+        if "Y" not in axes or "X" not in axes:
+            raise ValueError("must name Y and X as in ZYX")
+        return axes
+
+    @field_validator("channels", "classes")
+    @classmethod
+    def _check_not_empty(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        if values is not None and len(values) == 0:
+            raise ValueError("must name at least one")
+        if values is not None and len(set(values)) != len(values):
+            raise ValueError("must not name one twice")
+        return values
+
+
+def make_recipe(**options: Any) -> Recipe:
+    """Check options and return them as a `Recipe`.
+
+    Raises
+    ------
+    RecipeError
+        With one line that names the option, its value and what it may be.
+
+    Examples
+    --------
+    >>> make_recipe(conf=0.5, link="stack").conf
+    0.5
+    """
+    try:
+        return Recipe(**options)
+    except ValidationError as error:
+        raise RecipeError("; ".join(_messages(error, options))) from None
+
+
+def _messages(error: ValidationError, options: dict[str, Any]) -> list[str]:
+    lines: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_context=False):
+        name = str(detail["loc"][0]) if detail["loc"] else "options"
+        if detail["type"] == "extra_forbidden":
+            line = _unknown(name)
+        else:
+            problem = detail["msg"].removeprefix("Value error, ").partition(", ")[0]
+            problem = problem.replace("Input should", "must", 1)
+            problem = problem.replace("String should", "must", 1)
+            line = f"{name} {problem}, not {options[name]!r}"
+        # A union reports every branch that failed: the first says enough.
+        lines.setdefault(name, line)
+    return list(lines.values())
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, Recipe.model_fields, n=1)
+    hint = f"did you mean {close[0]}?" if close else "see --help for the options"
+    return f"there is no option {name}: {hint}"
