@@ -1,0 +1,369 @@
+"""The command line: `napari-sam demo | annotate | evaluate | models`.
+
+Rooms are imported where they are used, so that `--help` is fast.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, Literal, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from napari_sam.types import NapariSamError
+
+
+class _OneLineErrors(TyperGroup):
+    """Reports every failure as one unwrapped line on stderr, exit code 2."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command line."""
+        quiet = {**extra, "standalone_mode": False}
+        if not extra.get("standalone_mode", True):
+            return super().main(*args, **quiet)
+        try:
+            code = super().main(*args, **quiet)
+        except NapariSamError as error:
+            fail(str(error))
+        except typer.Abort:
+            fail("interrupted", code=130)
+        except Exception as error:
+            # Wrong usage; typer's own class for it has moved between versions.
+            if not hasattr(error, "format_message"):
+                raise
+            fail(f"{error.format_message()} (see napari-sam --help)")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+app = typer.Typer(
+    name="napari-sam",
+    cls=_OneLineErrors,
+    help="Segment Anything for microscopy: labels for stacks, offline, on a laptop.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models_app = typer.Typer(help="The models that ship, and whether they are intact.")
+app.add_typer(models_app, name="models")
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app()
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """Print one line on stderr and end."""
+    say(f"error: {message}")
+    sys.exit(code)
+
+
+def say(message: str) -> None:
+    """Print one line on stderr, however long."""
+    typer.echo(" ".join(message.split()), err=True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"napari-sam-annotator {version('napari-sam-annotator')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version."
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def annotate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")],
+    model: Annotated[
+        str, typer.Option(help="What outlines objects: see `models list`.")
+    ] = "pocket",
+    detector: Annotated[
+        str, typer.Option(help="What finds objects: see `models list`.")
+    ] = "nuclei",
+    axes: Annotated[
+        str | None,
+        typer.Option(
+            help="What the axes are, for example ZYX or TCYX; by default what the "
+            "file says."
+        ),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Channels to look at, by number from 0 or name: 0,2."),
+    ] = None,
+    normalization: Annotated[
+        Literal["stack", "plane"],
+        typer.Option(
+            help="One contrast for the whole stack, or one per plane (bleaching)."
+        ),
+    ] = "stack",
+    device: Annotated[
+        str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
+    ] = "auto",
+    conf: Annotated[
+        float, typer.Option(help="Leave out objects detected with less confidence.")
+    ] = 0.25,
+    iou: Annotated[
+        float,
+        typer.Option(help="Of two boxes that overlap by more, keep the better one."),
+    ] = 0.45,
+    imgsz: Annotated[
+        int, typer.Option(help="Image size of detectors that need a fixed one.")
+    ] = 640,
+    max_det: Annotated[
+        int, typer.Option(help="Most objects on a plane; planes with more are flagged.")
+    ] = 300,
+    classes: Annotated[
+        str | None, typer.Option(help="Classes to keep, by number: 0,1.")
+    ] = None,
+    link: Annotated[
+        Literal["none", "stack"],
+        typer.Option(
+            help="stack: one id for an object through z within each time point, or "
+            "through time where there is no z."
+        ),
+    ] = "none",
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="tiff, yolo, coco, or several: tiff,yolo. Label TIFFs are always "
+            "written.",
+        ),
+    ] = "tiff",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+) -> None:
+    """Find all objects in images and write labels, plane by plane.
+
+    Writes OUTPUT/labels/<name>.tif, OUTPUT/objects.csv, and a folder for each
+    further format; subfolders are mirrored. Stopped by Ctrl-C or a crash, the
+    same command goes on where it was. Exit code 0: all done; 2: some input
+    failed, the others are done.
+    """
+    from napari_sam.records.run import run
+    from napari_sam.records.screen import Screen
+    from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
+
+    try:
+        recipe = make_recipe(
+            axes=axes,
+            channels=_channels(channels),
+            normalization=normalization,
+            detector=detector,
+            model=model,
+            device=device,
+            conf=conf,
+            iou=iou,
+            imgsz=imgsz,
+            max_det=max_det,
+            classes=_numbers(classes, "--classes"),
+            link=link,
+        )
+    except RecipeError as error:
+        fail(_with_dashes(str(error), list(Recipe.model_fields)))
+    with _interruptible(output), Screen() as screen:
+        report = run(
+            inputs,
+            output,
+            recipe,
+            formats=_split(formats),
+            overwrite=overwrite,
+            progress=screen,
+        )
+    if report.stopped:
+        say(f"error: {report.stopped}")
+    if report.table is not None:
+        done = sum(item.status != "failed" for item in report.inputs)
+        typer.echo(
+            f"{done} of {len(report.inputs)} images done: labels in "
+            f"{report.output / 'labels'}, objects in {report.table}"
+        )
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def evaluate(
+    predicted: Annotated[
+        Path, typer.Argument(help="Label file or folder, or an output of annotate.")
+    ],
+    ground_truth: Annotated[Path, typer.Argument(help="The true labels.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table.")
+    ] = False,
+) -> None:
+    """Compare labels with the truth: F1 at IoU 0.5 to 0.95, mean IoU, counts.
+
+    In folders, files belong together that have the same relative path without
+    suffix. Exit code 2: some file could not be scored, the others are.
+    """
+    from napari_sam.records.evaluate import evaluate as compare
+
+    result = compare(predicted, ground_truth)
+    for line in result.failures:
+        say(f"error: {line}")
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    elif result.files:
+        from napari_sam.records.screen import show_evaluation
+
+        show_evaluation(result)
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for the results.")] = Path(
+        "demo-output"
+    ),
+    view: Annotated[
+        bool, typer.Option("--view", help="Open the results in napari afterwards.")
+    ] = False,
+) -> None:
+    """Annotate the images that ship, score the result, and draw it."""
+    from napari_sam.records.demo import run_demo
+    from napari_sam.records.screen import Screen, show_rows
+
+    with _interruptible(output), Screen() as screen:
+        report = run_demo(output, progress=screen)
+    show_rows(report.rows(), title="F1 at IoU 0.5")
+    typer.echo(f"labels, objects.csv and pictures (overlays) are in {report.output}")
+    if view:
+        from napari_sam.widgets.view import show_demo
+
+        show_demo(output)
+
+
+@models_app.callback(invoke_without_command=True)
+def _models(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        models_list()
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """List models and detectors."""
+    from napari_sam.models.catalog import list_models
+
+    entries = list_models()
+    width = max((len(entry.name) for entry in entries), default=0)
+    for entry in entries:
+        typer.echo(f"{entry.name:{width}}  {entry.kind:8}  {entry.description}")
+
+
+@models_app.command("show")
+def models_show(name: Annotated[str, typer.Argument(help="Name in the list.")]) -> None:
+    """Show what is known about a model or detector."""
+    from napari_sam.models.catalog import list_models
+
+    entries = {entry.name: entry for entry in list_models()}
+    if name not in entries:
+        fail(
+            f"there is no model or detector {name!r}: choose from {', '.join(entries)}"
+        )
+    entry = entries[name]
+    for field in ("name", "kind", "description", "licence", "path", "sha256"):
+        value = getattr(entry, field)
+        typer.echo(f"{field + ':':13}{'-' if value is None else value}")
+
+
+@models_app.command("verify")
+def models_verify() -> None:
+    """Check that the weights that ship are intact."""
+    from napari_sam.models.catalog import list_models, verify
+
+    code = 0
+    for entry in list_models():
+        if entry.path is None:
+            continue
+        try:
+            verify(entry)
+        except NapariSamError as error:
+            say(f"error: {error}")
+            code = 2
+        else:
+            typer.echo(f"{entry.name}: {entry.path} is intact")
+    raise typer.Exit(code)
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _channels(text: str | None) -> tuple[int | str, ...] | None:
+    if text is None:
+        return None
+    return tuple(int(p) if p.isdecimal() else p for p in _split(text))
+
+
+def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = _split(text)
+    if not all(part.isdecimal() for part in parts):
+        fail(f"{option} takes numbers separated by commas, not {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _with_dashes(message: str, names: Sequence[str]) -> str:
+    """Call options as they are called on the command line."""
+    lines = message.split("; ")
+    for i, line in enumerate(lines):
+        first, _, rest = line.partition(" ")
+        if first in names:
+            lines[i] = f"--{first.replace('_', '-')} {rest}"
+    return "; ".join(lines)
+
+
+class _Terminated(KeyboardInterrupt):
+    """The system asked this process to end."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _interruptible(output: Path) -> Iterator[None]:
+    """End in order, with one line, on Ctrl-C and on SIGTERM."""
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        kept = "finished planes are kept, the same command goes on from there"
+        code = 143 if isinstance(stop, _Terminated) else 130
+        fail(f"interrupted: {output}: {kept}", code)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    main()

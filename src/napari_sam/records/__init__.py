@@ -1,0 +1,1 @@
+"""What is kept: runs that can be resumed, labels, tables and their exports."""

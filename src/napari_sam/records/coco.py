@@ -1,0 +1,136 @@
+"""COCO annotations with run-length masks, for any number of planes.
+
+Every input leaves a fragment of JSON lines; the annotation file is put together
+from these, one line in memory at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.records.files import atomic_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_sam.types import BoolArray, ObjectTable
+
+
+def encode_mask(
+    mask: BoolArray, corner: tuple[int, int], shape: tuple[int, int]
+) -> dict[str, Any]:
+    """Return COCO's run-length code of a mask that covers part of a plane.
+
+    Only the mask's own box is looked at, so that the cost does not grow with
+    the plane.
+
+    Parameters
+    ----------
+    mask : bool array, shape (h, w)
+    corner : (y, x)
+        Where it lies in the plane.
+    shape : (H, W)
+    """
+    from pycocotools.mask import frPyObjects
+
+    y0, x0 = corner
+    # Runs go down the columns of the whole plane.
+    padded = np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8)
+    steps = np.diff(padded, axis=1)
+    ends = []
+    for step in (1, -1):
+        column, row = np.nonzero(steps == step)
+        ends.append((column + x0) * shape[0] + row + y0)
+    edges = np.stack(ends, axis=1).reshape(-1)
+    counts = np.diff(edges, prepend=0, append=shape[0] * shape[1]).tolist()
+    code = frPyObjects({"size": list(shape), "counts": counts}, *shape)
+    return {"size": [int(n) for n in code["size"]], "counts": code["counts"].decode()}
+
+
+def write_plane(
+    file: BinaryIO,
+    *,
+    image: str,
+    places: Mapping[str, int],
+    labels: npt.NDArray[Any],
+    plane_ids: Sequence[int],
+    objects: ObjectTable,
+) -> None:
+    """Add one plane to a fragment: a line for it and one for every object."""
+    height, width = labels.shape
+    entry = {"file_name": image, "width": width, "height": height, **places}
+    _write_line(file, {"image": entry})
+    for row, value in enumerate(plane_ids):
+        y0, x0, y1, x1 = (
+            int(objects[f"box_{side}"][row]) for side in ("y0", "x0", "y1", "x1")
+        )
+        mask = labels[y0:y1, x0:x1] == value
+        _write_line(
+            file,
+            {
+                "category_id": int(objects["class_id"][row]) + 1,
+                "object_id": int(objects["id"][row]),
+                "segmentation": encode_mask(mask, (y0, x0), (height, width)),
+                "area": int(objects["area"][row]),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "iscrowd": 0,
+                "score": round(float(objects["score"][row]), 4),
+            },
+        )
+
+
+def _write_line(file: BinaryIO, value: dict[str, Any]) -> None:
+    file.write(json.dumps(value, separators=(",", ":")).encode() + b"\n")
+
+
+def join_fragments(
+    path: Path, fragments: Sequence[Path], class_names: Sequence[str]
+) -> None:
+    """Put fragments together into one annotation file."""
+    categories = [
+        {"id": number, "name": name, "supercategory": "object"}
+        for number, name in enumerate(class_names, start=1)
+    ]
+    with atomic_file(path) as file:
+        about = {"description": "Made by napari-sam; category ids start at 1"}
+        file.write(f'{{"info":{json.dumps(about)},"licenses":[],'.encode())
+        file.write(b'"images":[')
+        _write_list(file, _images(fragments))
+        file.write(b'],"annotations":[')
+        _write_list(file, _annotations(fragments))
+        file.write(f'],"categories":{json.dumps(categories)}}}\n'.encode())
+
+
+def _write_list(file: BinaryIO, values: Iterable[dict[str, Any]]) -> None:
+    before = b"\n"
+    for value in values:
+        file.write(before + json.dumps(value, separators=(",", ":")).encode())
+        before = b",\n"
+
+
+def _lines(fragments: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    for fragment in fragments:
+        with fragment.open("rb") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def _images(fragments: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    entries = (line["image"] for line in _lines(fragments) if "image" in line)
+    for number, entry in enumerate(entries, start=1):
+        yield {"id": number, **entry}
+
+
+def _annotations(fragments: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    image = number = 0
+    for line in _lines(fragments):
+        if "image" in line:
+            image += 1
+        else:
+            number += 1
+            yield {"id": number, "image_id": image, **line}

@@ -1,0 +1,173 @@
+"""Files that are either there as a whole or not at all, and who may write them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from filelock import FileLock, Timeout
+
+from napari_sam.types import NapariSamError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No room left, over quota, or a file larger than the disk or the shell allows.
+_FULL: Final = {
+    code
+    for code in (
+        errno.ENOSPC,
+        errno.EFBIG,
+        getattr(errno, "EDQUOT", None),  # not on Windows
+    )
+    if code is not None
+}
+_PART: Final = ".part"
+
+
+class DiskFullError(OutputError):
+    """There is no room for a result; what was finished before is kept."""
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when complete.
+
+    It is written beside its place, flushed to the disk and renamed. Folders
+    are made as needed. With any exception nothing is left behind and an older
+    file of this name stays as it was.
+
+    Parameters
+    ----------
+    path : Path
+    durable : bool
+        Also wait until the rename itself is on the disk. Plane files, which
+        can be computed again, do without.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be written.
+    """
+    # Names may be 255 bytes long, and the addition must fit too.
+    part = path.with_name(f".{path.name[:60]}{_PART}")
+    try:
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            if durable:
+                _sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a text file in UTF-8, with the same line ends on every system."""
+    with atomic_file(path, durable=durable) as file:
+        file.write(text.encode())
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's errors while writing `path` into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, path) from error
+
+
+def _explain(error: OSError, path: Path) -> NapariSamError:
+    why = error.strerror or str(error)
+    if error.errno in _FULL:
+        return DiskFullError(
+            f"{path} cannot be written, the disk is full ({why}): free some space "
+            "and run the same command again, what is finished is kept"
+        )
+    return OutputError(
+        f"{path} cannot be written ({why}): check its folder and permissions, or "
+        "choose another folder with --output"
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows has no handle of a folder to flush
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot; the file itself is on the disk.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EIO):
+            raise
+    finally:
+        os.close(handle)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for part in folder.rglob(f".*{_PART}"):
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def locked(lock: Path, what: Path) -> Iterator[None]:
+    """Keep every other process from writing to `what`, for as long as we live.
+
+    The lock is the operating system's: it ends with the process, however that
+    ends, so that none is ever left behind.
+    """
+    guard = FileLock(lock)
+    with explained(what):
+        try:
+            guard.acquire(timeout=0)
+        except Timeout:  # which is an OSError too
+            raise OutputError(
+                f"{what} is being written by another napari-sam: wait until it has "
+                "ended, or choose another folder with --output"
+            ) from None
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder and find out whether files can be written into it."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe{_PART}"
+        probe.write_bytes(b"")
+        probe.unlink()
+
+
+def fingerprint(path: Path) -> str:
+    """Return what changes when the data at `path` changes: sizes and times.
+
+    For a folder (Zarr) this covers all files in it.
+    """
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for folder, folders, names in os.walk(path):
+            folders.sort()
+            for name in sorted(names):
+                file = Path(folder, name)
+                place = file.relative_to(path).as_posix()
+                digest.update(f"{place} {_size_and_time(file)}\n".encode())
+        return digest.hexdigest()
+    return _size_and_time(path)
+
+
+def _size_and_time(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"

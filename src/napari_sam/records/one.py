@@ -1,0 +1,270 @@
+"""Annotate one input: its planes, then its ids, then its files."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from napari_sam.images import ImageStack, InputFile, Normalization, open_image
+from napari_sam.records.export import Export, Planes
+from napari_sam.records.files import fingerprint
+from napari_sam.records.report import InputReport, Kind
+from napari_sam.records.work import InputRecord
+from napari_sam.segment.annotate import annotate_plane, planes_text
+from napari_sam.segment.link import StackLinker
+from napari_sam.types import ImageError, LabelArray, OutputError
+
+if TYPE_CHECKING:
+    from napari_sam.models.protocol import Detector, PromptableModel
+    from napari_sam.records.layout import Layout
+    from napari_sam.records.work import InputWork
+    from napari_sam.segment.recipe import Recipe
+    from napari_sam.segment.result import PlaneResult
+
+
+class Tell(Protocol):
+    """Tells what happens to this input."""
+
+    def __call__(
+        self, kind: Kind, message: str = "", plane: int = 0, planes: int = 0
+    ) -> None:
+        """Tell one thing."""
+
+
+def annotate_input(
+    item: InputFile,
+    name: str,
+    *,
+    layout: Layout,
+    work: InputWork,
+    recipe: Recipe,
+    model: PromptableModel,
+    detector: Detector,
+    overwrite: bool,
+    tell: Tell,
+) -> InputReport:
+    """Annotate one input, or what is left of it.
+
+    Raises
+    ------
+    NapariSamError
+        If it cannot be read, or its results cannot or must not be written.
+    """
+    try:
+        stamp = fingerprint(item.path)
+    except OSError as error:
+        raise ImageError(
+            f"{item.path}: the file cannot be read ({error.strerror}): check that it "
+            "is there and may be read"
+        ) from error
+    known = work.record()
+    if known is not None and known.fingerprint != stamp:
+        _check_change(item, known, layout, overwrite)
+        if known.status == "planes" and (lost := len(work.finished_planes())):
+            tell("warning", _start_over(item, known, lost))
+        work.remove_planes()
+        known = None
+    labels = layout.labels(item.relative)
+    if known is not None and known.status == "done" and labels.exists():
+        work.remove_planes()  # left over if the run was killed just then
+        return InputReport(
+            name, item.path, "skipped", "", labels, known.planes, known.objects
+        )
+    ours = known is not None and known.status != "planes"
+    _check_places(item, layout, replace=overwrite or ours)
+    with open_image(
+        item.path, axes=recipe.axes, channels=recipe.channels, name=name
+    ) as stack:
+        job = _Job(item, stack, work, recipe, model, detector, tell)
+        return job.finish(layout, job.begin(stamp, known))
+
+
+def _check_change(
+    item: InputFile, known: InputRecord, layout: Layout, overwrite: bool
+) -> None:
+    if known.status == "planes" or overwrite:
+        return
+    place = layout.labels(item.relative)
+    if str(item.path.resolve()) != known.path:
+        raise OutputError(
+            f"{item.path}: {place} holds the labels of another image of this name, "
+            f"{known.path}: choose another folder with --output"
+        )
+    raise OutputError(
+        f"{item.path} has changed since {place} was made from it: add --overwrite to "
+        "annotate it again, or choose another folder with --output"
+    )
+
+
+def _start_over(item: InputFile, known: InputRecord, lost: int) -> str:
+    same = str(item.path.resolve()) == known.path
+    what = "it has changed since" if same else f"that was another file ({known.path})"
+    return (
+        f"{item.path}: {lost} planes were finished by an interrupted run, but {what}: "
+        "they are annotated again"
+    )
+
+
+def _check_places(item: InputFile, layout: Layout, *, replace: bool) -> None:
+    labels = layout.labels(item.relative)
+    if labels.resolve() == item.path.resolve():
+        raise OutputError(
+            f"{item.path}: its labels would replace the image itself: choose another "
+            "folder with --output"
+        )
+    there = layout.existing(item.relative)
+    if there is not None and not replace:
+        raise OutputError(
+            f"{item.path}: {there} is there already and not from this run: add "
+            "--overwrite to replace it, or choose another folder with --output"
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """The work on one input."""
+
+    item: InputFile
+    stack: ImageStack
+    work: InputWork
+    recipe: Recipe
+    model: PromptableModel
+    detector: Detector
+    tell: Tell
+
+    def begin(self, stamp: str, known: InputRecord | None) -> InputRecord:
+        """Say what was understood and keep it."""
+        stack = self.stack
+        if known is None:
+            # Whatever is there was made from something else.
+            self.work.remove_planes()
+            contrast = stack.normalization(self.recipe.normalization)
+        else:
+            contrast = Normalization.from_dict(known.normalization)
+        record = InputRecord(
+            image=stack.name,
+            path=str(self.item.path.resolve()),
+            fingerprint=stamp,
+            status="planes" if known is None else known.status,
+            planes=len(stack),
+            axes=stack.axes,
+            stack_axes=stack.stack_axes,
+            pixel_size=stack.pixel_size,
+            normalization=contrast.to_dict(),
+            link=self._linker().describe(),
+        )
+        self.work.save(record)
+        return record
+
+    def finish(self, layout: Layout, record: InputRecord) -> InputReport:
+        """Annotate what is missing, then number the objects and write the files."""
+        contrast = Normalization.from_dict(record.normalization)
+        self._annotate(record, contrast)
+        numbering = self._number(contrast)
+        record.objects, record.truncated = numbering.objects, numbering.truncated
+        record.warnings = numbering.lines(self.stack)
+        record.status = "writing"
+        self.work.save(record)
+        export = Export(
+            self.stack,
+            self.item.relative,
+            record.image,
+            layout,
+            self.work,
+            numbering.highest_id,
+        )
+        labels = export.write(self._planes(contrast, numbering.ids))
+        record.status = "done"
+        self.work.save(record)
+        self.work.remove_planes()
+        for line in record.warnings:
+            self.tell("warning", line)
+        return InputReport(
+            record.image,
+            self.item.path,
+            "done",
+            "",
+            labels,
+            record.planes,
+            record.objects,
+            tuple(record.warnings),
+        )
+
+    def _linker(self) -> StackLinker:
+        return StackLinker(
+            self.stack.stack_axes, self.recipe.link, min_iou=self.recipe.link_iou
+        )
+
+    def _annotate(self, record: InputRecord, contrast: Normalization) -> None:
+        planes = record.planes
+        missing = set(range(planes)) - self.work.finished_planes()
+        lines = [self.stack.describe()]
+        if self.stack.stack_axes:
+            lines.append(record.link)
+        if 0 < len(missing) < planes:
+            lines.append(
+                f"resumed at plane {min(missing) + 1} of {planes} "
+                f"({planes - len(missing)} were finished)"
+            )
+        elif not missing:
+            lines.append(f"resumed at plane {planes} of {planes} (all were finished)")
+        self.tell("start", "; ".join(lines), planes - len(missing), planes)
+        done = planes - len(missing)
+        for number, index in enumerate(self.stack.indices()):
+            if number in missing:
+                self._compute(number, index, contrast)
+                done += 1
+                self.tell("plane", plane=done, planes=planes)
+
+    def _compute(
+        self, number: int, index: tuple[int, ...], contrast: Normalization
+    ) -> PlaneResult:
+        plane = self.stack.plane(index, contrast)
+        result = annotate_plane(plane, self.model, self.detector, self.recipe)
+        self.work.save_plane(number, result)
+        return result
+
+    def _load(
+        self, number: int, index: tuple[int, ...], contrast: Normalization
+    ) -> PlaneResult:
+        result = self.work.load_plane(number, index, self.stack.plane_shape)
+        # A file that a crash of the machine has damaged is made again.
+        return self._compute(number, index, contrast) if result is None else result
+
+    def _number(self, contrast: Normalization) -> _Numbering:
+        """Go through all planes in the order of linking; keep only the ids."""
+        linker = self._linker()
+        numbers = {index: i for i, index in enumerate(self.stack.indices())}
+        numbering = _Numbering()
+        for index in linker.order(self.stack.stack_shape):
+            result = self._load(numbers[index], index, contrast)
+            numbering.ids[numbers[index]] = linker.add(index, result.labels)
+            numbering.objects += len(result.objects["id"])
+            numbering.truncated += result.truncated
+            for line in result.warnings:
+                numbering.notes[line].append(index)
+        numbering.highest_id = linker.next_id - 1
+        return numbering
+
+    def _planes(self, contrast: Normalization, ids: dict[int, LabelArray]) -> Planes:
+        for number, index in enumerate(self.stack.indices()):
+            yield self._load(number, index, contrast), ids[number]
+
+
+class _Numbering:
+    """What the pass over all planes found out."""
+
+    def __init__(self) -> None:
+        self.ids: dict[int, LabelArray] = {}
+        self.notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+        self.objects = 0
+        self.truncated = 0
+        self.highest_id = 0
+
+    def lines(self, stack: ImageStack) -> list[str]:
+        """Return every warning once, with the planes that it concerns."""
+        return [
+            f"{stack.name}: {planes_text(sorted(where), stack.stack_axes)}{note}"
+            for note, where in self.notes.items()
+        ]

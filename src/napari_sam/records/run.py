@@ -1,0 +1,301 @@
+"""Annotate files into a folder; an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.records import coco, tables, yolo
+from napari_sam.records.files import (
+    DiskFullError,
+    explained,
+    locked,
+    prepare_folder,
+    remove_parts,
+)
+from napari_sam.records.layout import (
+    Layout,
+    check_collisions,
+    check_formats,
+    image_name,
+    select_inputs,
+)
+from napari_sam.records.one import annotate_input
+from napari_sam.records.report import InputReport, Listener, Progress, RunReport
+from napari_sam.records.work import RunRecord, Workspace
+from napari_sam.segment.annotate import load_parts
+from napari_sam.segment.recipe import Recipe
+from napari_sam.types import ImageError, NapariSamError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.images import InputFile
+    from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+
+_log = logging.getLogger(__name__)
+
+
+def run(
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    formats: Sequence[str] = ("tiff",),
+    overwrite: bool = False,
+    progress: Listener | None = None,
+) -> RunReport:
+    """Annotate images into a folder, plane by plane.
+
+    Finished planes are kept in `output/.work`, and an input's files appear
+    when all of its planes are finished. Run again with the same options it
+    goes on where it stopped, skips what is complete and adds new inputs.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        Files, folders, patterns, Zarr folders.
+    output : str or Path
+        `labels/`, `objects.csv` and a folder for each further format.
+    recipe : Recipe, optional
+    formats : sequence of {"tiff", "yolo", "coco"}
+        Label TIFFs are always written.
+    overwrite : bool
+        Replace results that are there already. An interrupted run with the
+        same options still goes on.
+    progress : callable, optional
+        Gets a `Progress` for everything that happens.
+
+    Returns
+    -------
+    RunReport
+        An input that failed is in it with its reason; the others are done.
+
+    Raises
+    ------
+    NapariSamError
+        Before anything is written: no such model, results that would collide,
+        results made with other options, a folder that cannot be written.
+    """
+    output = Path(output)
+    recipe = recipe or Recipe()
+    layout = Layout(output, check_formats(formats))
+    items = select_inputs(inputs, output)
+    if not items:
+        raise ImageError(
+            "no image to annotate: name files, folders or patterns that are not "
+            f"results in {output}"
+        )
+    check_collisions(items, layout)
+    if all(item.error is not None for item in items):
+        return RunReport(output, _not_found(items, progress))
+    model, detector = load_parts(recipe)
+    space = Workspace(output)
+    prepare_folder(output)
+    prepare_folder(space.folder)
+    with locked(space.lock, output):
+        remove_parts(output)
+        record = _start(space, layout, recipe, model, detector, overwrite)
+        return _Run(
+            layout, space, record, recipe, model, detector, progress or _ignore
+        ).over(items)
+
+
+def _ignore(_: Progress) -> None:
+    """Listen to nothing."""
+
+
+def _not_found(
+    items: Sequence[InputFile], progress: Listener | None
+) -> tuple[InputReport, ...]:
+    reports = []
+    for number, item in enumerate(items, start=1):
+        message = str(item.error)
+        reports.append(InputReport(str(item.path), item.path, "failed", message))
+        if progress is not None:
+            progress(Progress("failed", str(item.path), message, number, len(items)))
+    return tuple(reports)
+
+
+def _start(
+    space: Workspace,
+    layout: Layout,
+    recipe: Recipe,
+    model: PromptableModel,
+    detector: Detector,
+    overwrite: bool,
+) -> RunRecord:
+    """Find out whether to go on, to start anew or to refuse."""
+    options: dict[str, Any] = {
+        **recipe.model_dump(mode="json", exclude={"device"}),
+        "format": list(layout.formats),
+        "model weights": _weights(model.info),
+        "detector weights": _weights(detector.info),
+    }
+    try:
+        earlier = space.record()
+    except OutputError:
+        if not overwrite:
+            raise
+        earlier = None
+    same = earlier is not None and earlier.options == options
+    if earlier is None and not overwrite:
+        _refuse_foreign(layout)
+    if earlier is not None and not same and not overwrite:
+        raise OutputError(
+            f"{layout.output} holds results made with other options "
+            f"({_differences(earlier.options, options)}): add --overwrite to replace "
+            "them, or choose another folder with --output"
+        )
+    if earlier is None or not same or (overwrite and earlier.finished):
+        space.clear()
+        earlier = None
+    record = RunRecord(
+        version=_version(),
+        options=options,
+        device=model.info.device,
+        overwrite=overwrite or (earlier is not None and earlier.overwrite),
+        class_names=list(detector.class_names),
+        inputs=[] if earlier is None else earlier.inputs,
+    )
+    space.save(record)
+    return record
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("napari-sam-annotator")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # run from the source tree
+
+
+def _weights(info: ModelInfo) -> str:
+    return f"{info.name} {info.version} {info.sha256}"
+
+
+def _refuse_foreign(layout: Layout) -> None:
+    for place in layout.shared():
+        if place.exists():
+            raise OutputError(
+                f"{place} is there already and not from a run that can go on: add "
+                "--overwrite to replace it, or choose another folder with --output"
+            )
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return ", ".join(
+        f"{name.replace('_', '-')} was {_plain(old.get(name))}, "
+        f"now {_plain(new.get(name))}"
+        for name in changed
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(str(v) for v in value)
+    return "not given" if value is None else str(value)
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One run over inputs, after everything has been checked."""
+
+    layout: Layout
+    space: Workspace
+    record: RunRecord
+    recipe: Recipe
+    model: PromptableModel
+    detector: Detector
+    listen: Listener
+    reports: list[InputReport] = field(default_factory=list)
+
+    def over(self, items: Sequence[InputFile]) -> RunReport:
+        stopped = ""
+        self._register(items)
+        try:
+            for number, item in enumerate(items, start=1):
+                self._one(item, number, len(items))
+        except DiskFullError as error:
+            stopped = str(error)
+            self.reports += (
+                InputReport(image_name(item), item.path, "failed", stopped)
+                for item in items[len(self.reports) :]
+            )
+        except BaseException:
+            self._finish(complete=False)
+            raise
+        try:
+            table = self._finish(complete=not stopped)
+        except DiskFullError as error:
+            table, stopped = None, stopped or str(error)
+        return RunReport(self.layout.output, tuple(self.reports), table, stopped)
+
+    def _register(self, items: Sequence[InputFile]) -> None:
+        known = set(self.record.inputs)
+        names = [str(item.relative) for item in items if item.error is None]
+        self.record.inputs += [name for name in names if name not in known]
+        self.space.save(self.record)
+
+    def _one(self, item: InputFile, number: int, inputs: int) -> None:
+        name = image_name(item)
+
+        def tell(kind: Any, message: str = "", plane: int = 0, planes: int = 0) -> None:
+            self.listen(Progress(kind, name, message, number, inputs, plane, planes))
+
+        try:
+            if item.error is not None:
+                raise item.error
+            report = annotate_input(
+                item,
+                name,
+                layout=self.layout,
+                work=self.space.input(item.relative),
+                recipe=self.recipe,
+                model=self.model,
+                detector=self.detector,
+                overwrite=self.record.overwrite,
+                tell=tell,
+            )
+        except DiskFullError:
+            raise
+        except NapariSamError as error:
+            report = InputReport(name, item.path, "failed", str(error))
+        except Exception as error:  # the other inputs are still done
+            _log.debug("%s failed", item.path, exc_info=True)
+            report = InputReport(name, item.path, "failed", _unexpected(item, error))
+        self.reports.append(report)
+        tell(report.status, report.line, report.planes, report.planes)
+
+    def _finish(self, *, complete: bool) -> Path | None:
+        """Write what covers all inputs, from those that are complete."""
+        works = [self.space.input(name) for name in self.record.inputs]
+        done = [work for work in works if work.is_done()]
+        table = self.layout.table if done or complete else None
+        if table is not None:
+            with explained(table):
+                self._join([w.table for w in done], [w.coco for w in done])
+        if complete:
+            self.record.finished = True
+            self.record.overwrite = False
+            self.space.save(self.record)
+        return table
+
+    def _join(self, rows: list[Path], annotations: list[Path]) -> None:
+        names = self.record.class_names
+        tables.join_fragments(self.layout.table, rows)
+        if "coco" in self.layout.formats:
+            coco.join_fragments(self.layout.coco, annotations, names)
+        if "yolo" in self.layout.formats:
+            yolo.write_classes(self.layout.yolo_classes, names)
+
+
+def _unexpected(item: InputFile, error: Exception) -> str:
+    what = " ".join(str(error).split())
+    return (
+        f"{item.path} could not be annotated ({type(error).__name__}: {what}): if the "
+        "file opens elsewhere, please report this with the file"
+    )

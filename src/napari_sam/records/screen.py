@@ -1,0 +1,170 @@
+"""What the command line shows while it works, and its tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from napari_sam.segment.metrics import THRESHOLDS, Agreement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from napari_sam.records.evaluate import Evaluation
+    from napari_sam.records.report import Progress
+
+# Without a terminal: a line at every tenth of a stack that takes a while.
+_QUIET_SECONDS = 10.0
+
+
+class Screen:
+    """Shows a run on stderr: a bar on a terminal, plain lines elsewhere.
+
+    Lines are never wrapped, so that they can be searched and copied.
+    """
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar: Bar | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._started = (0.0, 0)
+        self._told = 0.0
+
+    def __enter__(self) -> Screen:
+        """Start the bar where there is a terminal."""
+        if self._console.is_terminal:
+            self._bar = Bar(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def __call__(self, event: Progress) -> None:
+        """Show one thing that happened."""
+        if event.kind == "plane":
+            self._plane(event)
+        elif event.kind == "start":
+            self.line(event.message)
+            self._begin(event)
+        elif event.kind == "warning":
+            self.line(f"warning: {event.message}")
+        elif event.kind == "failed":
+            self.line(f"error: {event.message}")
+        else:
+            self.line(event.message)
+        if event.kind in ("done", "skipped", "failed"):
+            self._end(event)
+
+    def line(self, text: str) -> None:
+        """Print one line, above the bar if there is one."""
+        text = " ".join(text.split())
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    def _begin(self, event: Progress) -> None:
+        self._started = (time.monotonic(), event.plane)
+        self._told = time.monotonic()
+        if self._bar is not None:
+            if event.inputs > 1 and "images" not in self._tasks:
+                self._tasks["images"] = self._bar.add_task("images", total=event.inputs)
+            self._tasks["planes"] = self._bar.add_task(
+                event.image, total=event.planes, completed=event.plane
+            )
+
+    def _plane(self, event: Progress) -> None:
+        if self._bar is not None:
+            self._bar.update(self._tasks["planes"], completed=event.plane)
+            return
+        now = time.monotonic()
+        if now - self._told < _QUIET_SECONDS or event.plane == event.planes:
+            return
+        self._told = now
+        began, done = self._started
+        left = (now - began) / (event.plane - done) * (event.planes - event.plane)
+        self.line(
+            f"{event.image}: plane {event.plane} of {event.planes}, "
+            f"about {_duration(left)} left"
+        )
+
+    def _end(self, event: Progress) -> None:
+        if self._bar is None:
+            return
+        if "planes" in self._tasks:
+            self._bar.remove_task(self._tasks.pop("planes"))
+        if "images" in self._tasks:
+            self._bar.update(self._tasks["images"], completed=event.number)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def show_evaluation(result: Evaluation) -> None:
+    """Print one row per file, and one over all objects, on stdout."""
+    levels = (f"{threshold:.2f}".lstrip("0") for threshold in THRESHOLDS)
+    rows = [("file", "true", "found", *levels, "mean IoU")]
+    rows += ((file.name, *_cells(file.agreement)) for file in result.files)
+    if len(result.files) > 1:
+        rows.append(("all objects", *_cells(result.total)))
+    show_rows(rows, title="F1 at each IoU, and counts")
+
+
+def show_rows(rows: Sequence[Sequence[str]], *, title: str) -> None:
+    """Print a table on stdout; its first row is the header."""
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, no_wrap=True, justify="right" if i else "left")
+    for row in rows[1:]:
+        table.add_row(*(escape(cell) for cell in row))
+    # A number that is cut to fit a narrow terminal is worth nothing.
+    needed = Console(width=10_000).measure(table).maximum
+    Console(width=needed).print(table)
+
+
+def _cells(agreement: Agreement) -> tuple[str, ...]:
+    iou = agreement.mean_iou
+    return (
+        str(agreement.n_true),
+        str(agreement.n_pred),
+        *(f"{value:.2f}" for value in agreement.f1),
+        "-" if iou is None else f"{iou:.2f}",
+    )

@@ -1,0 +1,121 @@
+"""The objects table: one row per object and plane, as CSV.
+
+Every input leaves a fragment; `objects.csv` is put together from these, row by
+row, with all columns that any of them has.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from napari_sam.records.files import atomic_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_sam.types import ObjectTable
+
+_PLACES: Final = ("t", "z")
+_PIXELS: Final = (
+    "id",
+    "class_id",
+    "class_name",
+    "score",
+    "detection_score",
+    "stability",
+    "box_y0",
+    "box_x0",
+    "box_y1",
+    "box_x1",
+    "area",
+    "centroid_y",
+    "centroid_x",
+)
+_PHYSICAL: Final = ("area_um2", "centroid_y_um", "centroid_x_um")
+_ORDER: Final = ("image", *_PLACES, *_PIXELS, *_PHYSICAL, "truncated")
+_SCORES: Final = ("score", "detection_score", "stability")
+
+
+def columns(stack_axes: str, pixel_size: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns for an input with these axes and known pixel sizes."""
+    places = {axis.lower() for axis in stack_axes}
+    missing = set(_PLACES) - places
+    if not {"Y", "X"} <= pixel_size.keys():
+        missing |= set(_PHYSICAL)
+    return tuple(name for name in _ORDER if name not in missing)
+
+
+def rows(
+    objects: ObjectTable,
+    *,
+    image: str,
+    places: Mapping[str, int],
+    pixel_size: Mapping[str, tuple[float, str]],
+    truncated: bool,
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per object of a plane.
+
+    Parameters
+    ----------
+    objects : ObjectTable
+    image : str
+    places : mapping
+        Where the plane lies, for example {"t": 0, "z": 3}.
+    pixel_size : mapping of axis to (size, unit)
+        In micrometres; without Y and X there are no physical columns.
+    truncated : bool
+        The plane has more objects than were kept.
+    """
+    known = "Y" in pixel_size and "X" in pixel_size
+    for row in range(len(objects["id"])):
+        values = {name: objects[name][row] for name in _PIXELS}
+        for name in _SCORES:
+            values[name] = f"{values[name]:.4f}"
+        y, x = float(values["centroid_y"]), float(values["centroid_x"])
+        values |= {"centroid_y": f"{y:.3f}", "centroid_x": f"{x:.3f}"}
+        if known:
+            dy, dx = pixel_size["Y"][0], pixel_size["X"][0]
+            values["area_um2"] = f"{int(values['area']) * dy * dx:.6g}"
+            values["centroid_y_um"] = f"{y * dy:.6g}"
+            values["centroid_x_um"] = f"{x * dx:.6g}"
+        yield {"image": image, **places, **values, "truncated": truncated}
+
+
+class TableWriter:
+    """Writes rows into an open file; the header comes first."""
+
+    def __init__(self, file: BinaryIO, names: Sequence[str]) -> None:
+        # newline="": csv ends its lines itself, the same on every system.
+        self._text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
+        self._csv = csv.DictWriter(
+            self._text, names, restval="", lineterminator="\n", extrasaction="raise"
+        )
+        self._csv.writeheader()
+
+    def add(self, table: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows."""
+        self._csv.writerows(table)
+
+    def detach(self) -> None:
+        """Leave the file open for its owner."""
+        self._text.detach()
+
+
+def join_fragments(path: Path, fragments: Sequence[Path]) -> None:
+    """Put the tables of all inputs below each other, in this order."""
+    present = {name for fragment in fragments for name in _header(fragment)}
+    names = [name for name in _ORDER if name in present]
+    with atomic_file(path) as file:
+        writer = TableWriter(file, names or columns("", {}))
+        for fragment in fragments:
+            with fragment.open(encoding="utf-8", newline="") as source:
+                writer.add(csv.DictReader(source))
+        writer.detach()
+
+
+def _header(fragment: Path) -> list[str]:
+    with fragment.open(encoding="utf-8", newline="") as source:
+        return next(csv.reader(source), [])
