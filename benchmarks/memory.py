@@ -1,4 +1,4 @@
-"""Peak memory of annotating a long stack, against that of a short one.
+"""What the package costs: memory of long stacks, time to import, size of the wheel.
 
 Runs the real command line on two stacks that it makes itself, with the built-in
 model and detector, and compares the highest anonymous memory (what cannot be
@@ -7,7 +7,9 @@ given back to files) that each process reached. Linux only.
     python benchmarks/memory.py                # 50 and 2,000 planes: some minutes
     python benchmarks/memory.py --planes 200   # a quick look
 
-Exit code 1 where the long stack needs more than 64 MB above the short one.
+Exit code 1 where the long stack needs more than 64 MB above the short one, where
+`import napari_sam` takes 0.3 s or more (best of five) or brings torch along, or
+where the wheel is larger than 25 MB.
 """
 
 from __future__ import annotations
@@ -33,6 +35,16 @@ OBJECTS = 20
 SHORT = 50
 ALLOWED_MB = 64.0
 COMMAND = "from napari_sam.cli import main; main()"
+IMPORT = """
+import sys, time
+began = time.perf_counter()
+import napari_sam
+print(time.perf_counter() - began)
+sys.exit("torch" in sys.modules)
+"""
+IMPORT_S = 0.3
+WHEEL_MB = 25.0
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,28 @@ def measure(folder: Path, count: int) -> Run:
     return Run(count, peak, time.perf_counter() - began)
 
 
+def import_seconds() -> float:
+    """Return the best of five times that a fresh process takes to import us."""
+    times = []
+    for _ in range(5):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            sys.exit(f"import napari_sam failed or brought torch: {done.stderr}")
+        times.append(float(done.stdout))
+    return min(times)
+
+
+def wheel_mb() -> float:
+    """Build the wheel and return its size."""
+    with tempfile.TemporaryDirectory() as name:
+        command = [sys.executable, "-m", "build", "--wheel", "--outdir", name, ROOT]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        (wheel,) = Path(name).glob("*.whl")
+        return wheel.stat().st_size / 2**20
+
+
 def main() -> None:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -124,6 +158,10 @@ def main() -> None:
         f"difference {more:+.1f} MB, allowed {ALLOWED_MB:+.0f} MB: "
         f"{'met' if met else 'MISSED'}"
     )
+    seconds, size = import_seconds(), wheel_mb()
+    print(f"import napari_sam: {seconds:.3f} s without torch, wanted < {IMPORT_S} s")
+    print(f"wheel: {size:.1f} MB, wanted <= {WHEEL_MB:.0f} MB")
+    met = met and seconds < IMPORT_S and size <= WHEEL_MB
     sys.exit(0 if met else 1)
 
 

@@ -28,6 +28,7 @@ from scipy import ndimage
 from skimage import io
 
 import napari_sam as ns
+from napari_sam.data import demo_images
 from napari_sam.segment.metrics import Agreement, compare_labels
 from napari_sam.training.pocket.data import find_sources
 from napari_sam.types import Mask, Prompt
@@ -177,7 +178,8 @@ def measure_speed() -> dict[str, float]:
         sys.exit(f"the processor is {busy:.0f} % busy: timings would say nothing")
     torch.set_num_threads(THREADS)
     random = np.random.default_rng(SEED)
-    image = random.integers(0, 255, (512, 512), np.uint8)
+    field = next(image for image in demo_images() if image.key == "fluorescence")
+    image = io.imread(field.image)[:512, :512]
     model = ns.load_model("pocket", device="cpu")
     embedding = model.encode(image)
     corners = random.uniform(0, 470, (100, 2))

@@ -127,8 +127,30 @@ def test_images_of_a_batch_do_not_touch_each_other():
     network = PocketNetwork().eval()
     pixels = torch.randint(0, 255, (2, 3, 64, 96), dtype=torch.uint8)
     with torch.inference_mode():
-        both = network.encoder(pixels)
-        second = network.encoder(pixels[1:])
+        both = network.encode(pixels)
+        second = network.encode(pixels[1:])
     assert both.dense.shape == (2, 6, 16, 24)
-    assert both.fine.shape == (2, 32, 32, 48)
+    assert both.fine.shape == (2, 24, 32, 48)
     assert torch.allclose(both.dense[1:], second.dense, atol=1e-4)
+
+
+def test_projecting_an_image_first_is_the_same_as_projecting_regions():
+    torch.manual_seed(0)
+    network = PocketNetwork().eval()
+    pixels = torch.randint(0, 255, (1, 3, 64, 96), dtype=torch.uint8)
+    regions = torch.tensor([[[4.0, 8, 40, 44], [-10, 50, 60, 120]]])
+    with torch.inference_mode():
+        coarse, fine, _ = network.encoder(pixels)
+        late = (
+            network.decoder.coarse(crop(coarse, regions, 4, 32)),
+            network.decoder.fine(crop(fine, regions, 2, 64)),
+        )
+        features = network.encode(pixels)
+        early = (
+            crop(features.coarse, regions, 4, 32),
+            crop(features.fine, regions, 2, 64),
+        )
+    for a, b, layer in zip(
+        late, early, (network.decoder.coarse, network.decoder.fine), strict=True
+    ):
+        assert torch.allclose(a, b + layer.bias[:, None, None], atol=1e-5)

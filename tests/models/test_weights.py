@@ -23,7 +23,7 @@ def trained() -> PocketNetwork:
     torch.manual_seed(0)
     network = PocketNetwork().train()
     for _ in range(3):
-        features = network.encoder(torch.randint(0, 255, (2, 3, 64, 64)))
+        features = network.encode(torch.randint(0, 255, (2, 3, 64, 64)))
         regions = torch.tensor([[[0.0, 0, 40, 40], [10, 10, 60, 60]]] * 2)
         network.decode(features, regions, torch.rand(2, 2, 6, 64, 64))
     return network.eval()
@@ -35,7 +35,7 @@ def outputs(network: PocketNetwork) -> tuple[Features, torch.Tensor, torch.Tenso
     regions = torch.tensor([[[3.0, 4, 43, 44]]])
     maps = torch.rand((1, 1, 6, 64, 64), generator=random)
     with torch.inference_mode():
-        features = network.encoder(pixels)
+        features = network.encode(pixels)
         return features, *network.decode(features, regions, maps)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import napari
 import numpy as np
 import pytest
 from qtpy.QtCore import QTimer
@@ -51,17 +52,16 @@ def test_without_the_demo_s_labels_it_says_which_are_missing(tmp_path):
 def test_it_returns_when_the_window_is_closed(output, qapp):
     titles = []
 
-    def close_when_shown():
-        for window in qapp.topLevelWidgets():
-            if window.isVisible() and "SAM Annotator" in window.windowTitle():
-                titles.append(window.windowTitle())
-                timer.stop()
-                qapp.closeAllWindows()
-                return
+    def close_when_open():
+        viewer = napari.current_viewer()
+        if viewer is not None and len(viewer.layers) == 3 * len(demo_images()):
+            timer.stop()
+            titles.append(viewer.title)
+            viewer.close()
 
     timer = QTimer()
     timer.setInterval(100)
-    timer.timeout.connect(close_when_shown)
+    timer.timeout.connect(close_when_open)
     timer.start()
     show_demo(output)
     assert titles == ["SAM Annotator: what the demo found"]

@@ -74,8 +74,6 @@ class PocketDetector:
     def _peaks(self, embedding: Embedding) -> Detections:
         dense = self._model.features(embedding).dense[0]
         height, width = embedding.shape
-        # Cells of the padding are nobody's centre.
-        dense = dense[:, : -(-height // STRIDE), : -(-width // STRIDE)]
         centre = dense[0].sigmoid() ** _POWER
         peak = centre == F.max_pool2d(centre[None], 3, 1, 1)[0]
         rows, columns = (peak & (centre >= self._conf)).nonzero(as_tuple=True)

@@ -20,7 +20,7 @@ from napari_sam.models.pocket.geometry import (
     read_boxes,
     square_regions,
 )
-from napari_sam.models.pocket.network import REGION, Features, crop
+from napari_sam.models.pocket.network import REGION, STRIDE, Features, crop
 from napari_sam.models.pocket.weights import file_sha256, load_weights
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.types import (
@@ -96,13 +96,9 @@ class PocketModel:
         """
         plane = image if isinstance(image, Plane) else make_plane(image, normalization)
         height, width = plane.shape
-        below, right = (-height) % _MULTIPLE, (-width) % _MULTIPLE
-        pixels = torch.from_numpy(np.ascontiguousarray(plane.pixels))
-        pixels = pixels.permute(2, 0, 1)[None].to(self._device)
-        # "replicate" needs floats; repeating the rim adds no edges of its own.
-        padded = F.pad(pixels.float(), (0, right, 0, below), mode="replicate")
+        pixels = _padded(plane.pixels).permute(2, 0, 1)[None].to(self._device)
         with torch.inference_mode():
-            features = self._network.encoder(padded)
+            features = _cut(self._network.encode(pixels), height, width)
         tile = Tile((0, 0, height, width), features)
         return Embedding(self._info.sha256, (height, width), (tile,))
 
@@ -171,6 +167,7 @@ class PocketModel:
         prompts: Sequence[Prompt],
         multimask: bool | None,
     ) -> Iterator[_View]:
+        read = iter(self._read(features, [p for p in prompts if _needs_reading(p)]))
         for number, prompt in enumerate(prompts):
             mask = None
             if prompt.mask is not None:
@@ -185,7 +182,7 @@ class PocketModel:
             elif mask is not None:
                 box, trust = _mask_box(mask), READ
             else:
-                box, trust = self._read(features, prompt), READ
+                box, trust = next(read), READ
             clicks = prompt.points[prompt.labels == 1]
             if prompt.box is None:
                 box = _stretched_to(box, clicks)
@@ -194,9 +191,15 @@ class PocketModel:
             for scale in SCALES if several else SCALES[:1]:
                 yield _View(number, _scaled(box, scale), trust, mask)
 
-    def _read(self, features: Features, prompt: Prompt) -> Tensor:
-        clicks = torch.from_numpy(prompt.points[prompt.labels == 1])
-        return read_boxes(features.dense[0], clicks.to(self._device)).mean(0).cpu()
+    def _read(self, features: Features, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Read the box (4,) under each prompt's clicks from the dense head."""
+        if not prompts:
+            return []
+        clicks = [prompt.points[prompt.labels == 1] for prompt in prompts]
+        points = torch.from_numpy(np.concatenate(clicks)).to(self._device)
+        boxes = read_boxes(features.dense[0], points).cpu().numpy()
+        ends = np.cumsum([len(c) for c in clicks])[:-1]
+        return [torch.from_numpy(part.mean(0)) for part in np.split(boxes, ends)]
 
     @torch.inference_mode()
     def _decode_views(
@@ -231,6 +234,37 @@ class PocketModel:
             _to_mask(low[i], where[i], shape, float(predicted[i]))
             for i in range(len(views))
         ]
+
+
+def _needs_reading(prompt: Prompt) -> bool:
+    return prompt.box is None and prompt.mask is None
+
+
+def _padded(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """Extend a plane (H, W, 3) below and right to the encoder's multiple.
+
+    By its mirror image: an object at the rim is then seen with the rim as its
+    middle, so that its centre stays on the plane and its box is clipped to what
+    there is. Repeating the rim would prolong it and move its centre away; a plain
+    colour makes the noise of dim planes look like an object.
+    """
+    height, width, _ = pixels.shape
+    beyond = ((0, -height % _MULTIPLE), (0, -width % _MULTIPLE), (0, 0))
+    return torch.from_numpy(np.pad(pixels, beyond, mode="symmetric"))
+
+
+def _cut(features: Features, height: int, width: int) -> Features:
+    """Leave out the cells of the padding: outside of a plane there is nothing."""
+
+    def inside(maps: Tensor, stride: int) -> Tensor:
+        cut = maps[..., : -(-height // stride), : -(-width // stride)]
+        return cut.contiguous(memory_format=torch.channels_last)
+
+    return Features(
+        inside(features.coarse, STRIDE),
+        inside(features.fine, STRIDE // 2),
+        inside(features.dense, STRIDE),
+    )
 
 
 def _probabilities(mask: npt.NDArray[Any]) -> Tensor:

@@ -18,7 +18,7 @@ from napari_sam.models.pocket.backbone import OUTPUTS, Backbone, prepare
 REGION = 64  # mask samples along one side of a region
 PROMPT_MAPS = 6  # foreground, background, box, has box, mask, has mask
 STRIDE = 4  # of the dense head and of the coarse features
-_COARSE, _FINE, _WIDTH = 64, 32, 48
+_COARSE, _FINE, _WIDTH, _NARROW = 64, 32, 48, 24
 
 
 @dataclass(slots=True)
@@ -27,8 +27,8 @@ class Features:
 
     Attributes
     ----------
-    coarse : (N, 64, H/4, W/4)
-    fine : (N, 32, H/2, W/2)
+    coarse : (N, 48, H/4, W/4)
+    fine : (N, 24, H/2, W/2)
     dense : (N, 6, H/4, W/4)
         Centre-ness logit, foreground logit, and the logarithms of the
         distances (pixels) from the cell's centre to the object's top, left,
@@ -76,8 +76,13 @@ class Encoder(nn.Module):
             bias = torch.tensor([-2.0, 0.0, 2.1, 2.1, 2.1, 2.1])
             self.read.bias = nn.Parameter(bias)
 
-    def forward(self, pixels: Tensor) -> Features:
-        """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32."""
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32.
+
+        Returns
+        -------
+        coarse (N, 64, H/4, W/4), fine (N, 32, H/2, W/2), dense (N, 6, H/4, W/4)
+        """
         x = prepare(pixels).contiguous(memory_format=torch.channels_last)
         half, *maps = self.backbone(x)
         top = self.smooth[-1](self.lateral[-1](maps[-1]))
@@ -87,7 +92,7 @@ class Encoder(nn.Module):
         fine = self.lateral_half(half) + F.interpolate(
             self.to_half(top), scale_factor=2.0, mode="bilinear"
         )
-        return Features(top, self.smooth_half(fine), self.read(self.head(top)))
+        return top, self.smooth_half(fine), self.read(self.head(top))
 
 
 class Decoder(nn.Module):
@@ -97,20 +102,31 @@ class Decoder(nn.Module):
         super().__init__()
         self.coarse = nn.Conv2d(_COARSE, _WIDTH, 1)
         self.prompt = nn.Sequential(
-            nn.Conv2d(PROMPT_MAPS, 24, 3, padding=1),
+            nn.Conv2d(PROMPT_MAPS, _NARROW, 3, padding=1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(24, _WIDTH, 3, stride=2, padding=1),
+            nn.Conv2d(_NARROW, _WIDTH, 3, stride=2, padding=1),
         )
         self.blocks = nn.ModuleList(
             _conv(_WIDTH, _WIDTH, dilation=d) for d in (1, 2, 4, 2, 1)
         )
-        self.fine = nn.Conv2d(_FINE, 24, 1)
-        self.fine_prompt = nn.Conv2d(PROMPT_MAPS, 24, 3, padding=1)
-        self.up = nn.Conv2d(_WIDTH, 24, 1)
-        self.refine = nn.Sequential(_conv(24, 24), _conv(24, 24))
-        self.mask = nn.Conv2d(24, 1, 1)
+        self.fine = nn.Conv2d(_FINE, _NARROW, 1)
+        self.fine_prompt = nn.Conv2d(PROMPT_MAPS, _NARROW, 3, padding=1)
+        self.up = nn.Conv2d(_WIDTH, _NARROW, 1)
+        self.refine = nn.Sequential(_conv(_NARROW, _NARROW), _conv(_NARROW, _NARROW))
+        self.mask = nn.Conv2d(_NARROW, 1, 1)
         self.score = nn.Sequential(
             nn.Linear(3 * _WIDTH + 1, 64), nn.ReLU(inplace=True), nn.Linear(64, 1)
+        )
+
+    def project(self, coarse: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the first layers once for an image instead of in every region.
+
+        They are linear and work on single cells, so that cutting regions before
+        or after gives the same; only their bias has to wait.
+        """
+        return (
+            F.conv2d(coarse, self.coarse.weight),
+            F.conv2d(fine, self.fine.weight),
         )
 
     def forward(
@@ -120,8 +136,9 @@ class Decoder(nn.Module):
 
         Parameters
         ----------
-        coarse : (R, 64, 32, 32)
-        fine : (R, 32, 64, 64)
+        coarse : (R, 48, 32, 32)
+        fine : (R, 24, 64, 64)
+            Cut from what `project` returned.
         prompts : (R, 6, 64, 64)
 
         Returns
@@ -130,11 +147,11 @@ class Decoder(nn.Module):
         score : (R,)
             Logit of the predicted IoU.
         """
-        x = F.relu(self.coarse(coarse) + self.prompt(prompts))
+        x = F.relu(_biased(coarse, self.coarse) + self.prompt(prompts))
         for block in self.blocks:
             x = x + block(x)
         y = F.interpolate(self.up(x), scale_factor=2.0, mode="bilinear")
-        y = F.relu(y + self.fine(fine) + self.fine_prompt(prompts))
+        y = F.relu(y + _biased(fine, self.fine) + self.fine_prompt(prompts))
         logits: Tensor = self.mask(self.refine(y))
         inside = F.avg_pool2d(logits.detach().sigmoid(), 2)
         area = inside.mean((2, 3))
@@ -144,6 +161,10 @@ class Decoder(nn.Module):
         return logits[:, 0], self.score(summary)[:, 0]
 
 
+def _biased(projected: Tensor, layer: nn.Conv2d) -> Tensor:
+    return projected if layer.bias is None else projected + layer.bias[:, None, None]
+
+
 class PocketNetwork(nn.Module):
     """The whole model."""
 
@@ -151,6 +172,11 @@ class PocketNetwork(nn.Module):
         super().__init__()
         self.encoder = Encoder()
         self.decoder = Decoder()
+
+    def encode(self, pixels: Tensor) -> Features:
+        """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32."""
+        coarse, fine, dense = self.encoder(pixels)
+        return Features(*self.decoder.project(coarse, fine), dense)
 
     def decode(
         self, features: Features, regions: Tensor, prompts: Tensor

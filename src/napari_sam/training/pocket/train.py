@@ -130,7 +130,7 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, float]:
         """Take one step; return the losses and the IoUs reached."""
         self.network.train()
-        features = self.network.encoder(batch["pixels"])
+        features = self.network.encode(batch["pixels"])
         losses = dense_loss(features.dense, batch)
         maps, regions = self._first_prompts(features, batch)
         masks, iou, logits, target, valid = self._decode(features, batch, regions, maps)
