@@ -317,21 +317,25 @@ def _sample(mask: Tensor | None, region: Tensor) -> Tensor:
 def _to_mask(
     logits: FloatArray, region: FloatArray, shape: tuple[int, int], score: float
 ) -> Mask:
-    """Upsample logits (64, 64) bilinearly to the pixels of their region only."""
-    low = np.clip(np.floor(region[:2]).astype(int), 0, shape)
-    high = np.clip(np.ceil(region[2:]).astype(int), 0, shape)
-    if (high <= low).any():
+    """Upsample logits (64, 64) bilinearly, only where the mask can be."""
+    inside = np.argwhere(logits > 0)
+    if not len(inside):
         return Mask((0, 0, 0, 0), np.zeros((0, 0), np.bool_), score, 0.0)
-    side = float(region[2] - region[0])
-    rows = _lerp_matrix(low[0], high[0], float(region[0]), side)
-    columns = _lerp_matrix(low[1], high[1], float(region[1]), side)
-    pixels = rows @ logits @ columns.T
-    inner, outer = (pixels > _STABILITY).sum(), (pixels > -_STABILITY).sum()
+    start, side = region[:2], float(region[2] - region[0])
+    cell = side / REGION
+    # A sample reaches as far as the centres of its neighbours.
+    first = np.maximum(start + (inside.min(0) - 0.5) * cell, start)
+    last = np.minimum(start + (inside.max(0) + 1.5) * cell, start + side)
+    low = np.clip(np.floor(first).astype(int), 0, shape)
+    high = np.clip(np.ceil(last).astype(int), low, shape)
+    rows = _lerp_matrix(low[0], high[0], float(start[0]), side)
+    columns = _lerp_matrix(low[1], high[1], float(start[1]), side)
+    inner, outer = (logits > _STABILITY).sum(), (logits > -_STABILITY).sum()
     return Mask.from_array(
-        pixels > 0,
+        rows @ logits @ columns.T > 0,
         (int(low[0]), int(low[1])),
         score=score,
-        stability=float(inner / outer) if outer else 0.0,
+        stability=float(inner / outer),
     )
 
 
