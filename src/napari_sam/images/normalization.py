@@ -114,11 +114,17 @@ def fit_normalization(
     """
     if mode == "plane":
         return Normalization("plane", None, percentiles)
+    return Normalization("stack", _measured(planes, rgb, percentiles), percentiles)
+
+
+def _measured(
+    planes: Iterable[npt.NDArray[Any]], rgb: bool, percentiles: tuple[float, float]
+) -> tuple[tuple[float, float], ...]:
     samples: list[npt.NDArray[Any]] = []
     for plane in planes:
         pixels = _with_channels(plane)
         if rgb and pixels.dtype == np.uint8:
-            return Normalization("stack", ((0.0, 255.0),), percentiles)
+            return ((0.0, 255.0),)
         step = max(1, int(np.ceil(np.sqrt(pixels[..., 0].size / _SAMPLE))))
         sample = pixels[::step, ::step]
         samples.append(sample.reshape(-1, sample.shape[-1]))
@@ -126,8 +132,7 @@ def fit_normalization(
         raise ImageError("there is no plane to take the contrast from")
     values = np.concatenate(samples)
     columns = [values.reshape(-1)] if rgb else list(values.T)
-    ranges = tuple(_percentile_range(column, percentiles) for column in columns)
-    return Normalization("stack", ranges, percentiles)
+    return tuple(_percentile_range(column, percentiles) for column in columns)
 
 
 def make_plane(
@@ -162,13 +167,12 @@ def make_plane(
         rgb = pixels.dtype == np.uint8 and pixels.shape[-1] in (3, 4)
     if rgb or pixels.shape[-1] == 4:
         pixels = pixels[..., :3]
-    if normalization is None or normalization.ranges is None:
-        percentiles = (normalization or Normalization()).percentiles
-        ranges = fit_normalization([pixels], rgb=rgb, percentiles=percentiles).ranges
-        normalization = normalization or Normalization("stack", ranges, percentiles)
-    else:
-        ranges = normalization.ranges
-    assert ranges is not None  # both branches above set them
+    ranges = None if normalization is None else normalization.ranges
+    percentiles = (normalization or Normalization()).percentiles
+    if ranges is None:
+        ranges = _measured([pixels], rgb, percentiles)
+    if normalization is None:
+        normalization = Normalization("stack", ranges, percentiles)
     count = pixels.shape[-1]
     if len(ranges) not in (1, count):
         raise ImageError(

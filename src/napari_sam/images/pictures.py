@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_sam.images.readers import Key
+    from napari_sam.images.reader import Key
     from napari_sam.images.units import PixelSize
 
 # Mode of PIL: (dtype, samples, mode to convert to first).

@@ -1,86 +1,21 @@
-"""Where pixels come from: arrays and files behind one small interface."""
+"""Which reader a file or an array needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_sam.images.axes import letter_of
+from napari_sam.images.reader import ArrayReader, Reader
 from napari_sam.types import ImageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sam.images.units import PixelSize
-
-Key: TypeAlias = tuple[int | slice, ...]
-
-
-class Reader(Protocol):
-    """An n-D image that can be read in parts.
-
-    Attributes
-    ----------
-    shape : tuple of int
-    dtype : dtype
-    axes : str or None
-        One letter for each axis, as the source names them; None if it does not.
-    origin : str
-        What `axes` comes from, for people.
-    channel_names : tuple of str
-        Empty where the source has none.
-    pixel_size : dict
-        Axis to (size, unit).
-    notes : tuple of str
-        What people should know about how it is read.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    axes: str | None
-    origin: str
-    channel_names: tuple[str, ...]
-    pixel_size: PixelSize
-    notes: tuple[str, ...]
-
-    def read(self, key: Key) -> npt.NDArray[Any]:
-        """Read a part: an int or the whole, slice(None), for every axis."""
-
-    def close(self) -> None:
-        """Let go of files; reading ends."""
-
-
-class ArrayReader:
-    """Anything with a shape, a dtype and indexing: numpy, dask, zarr, xarray."""
-
-    def __init__(
-        self,
-        array: Any,
-        *,
-        axes: str | None = None,
-        origin: str = "the array",
-        channel_names: tuple[str, ...] = (),
-        pixel_size: PixelSize | None = None,
-        notes: tuple[str, ...] = (),
-    ) -> None:
-        self.shape = tuple(int(n) for n in array.shape)
-        self.dtype = np.dtype(array.dtype)
-        self.axes = axes
-        self.origin = origin
-        self.channel_names = channel_names
-        self.pixel_size = pixel_size or {}
-        self.notes = notes
-        self._array = array
-
-    def read(self, key: Key) -> npt.NDArray[Any]:
-        """Read a part of the array."""
-        return np.asarray(self._array[key])
-
-    def close(self) -> None:
-        """Drop the array."""
-        self._array = None
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
 
 
 def array_reader(source: Any, where: str) -> Reader:
@@ -145,11 +80,6 @@ def file_reader(path: Path) -> Reader:
         f"{path}: this is no image that can be read (its content is neither TIFF, PNG, "
         "JPEG nor Zarr, whatever its name says): convert it to TIFF"
     )
-
-
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
 
 
 def is_zarr(path: Path) -> bool:

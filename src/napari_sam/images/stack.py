@@ -18,13 +18,14 @@ from napari_sam.images.normalization import (
     fit_normalization,
     make_plane,
 )
-from napari_sam.images.readers import Key, Reader, array_reader, file_reader
+from napari_sam.images.readers import array_reader, file_reader
 from napari_sam.types import ImageError, NapariSamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from napari_sam.images.reader import Key, Reader
     from napari_sam.images.units import PixelSize
 
 _SAMPLED_PLANES = 16

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_sam.images.readers import Key
+    from napari_sam.images.reader import Key
 
 _LOG = logging.getLogger(__name__)
 _COLOUR = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}

@@ -8,7 +8,7 @@ import numpy as np
 import zarr
 
 from napari_sam.images.axes import letter_of
-from napari_sam.images.readers import ArrayReader, Reader
+from napari_sam.images.reader import ArrayReader, Reader
 from napari_sam.images.units import PixelSize, physical_size
 from napari_sam.types import ImageError
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 from skimage.measure import find_contours, regionprops
 
+from napari_sam.records.files import atomic_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -78,7 +80,8 @@ def save_picture(
         y = top + number // columns * (size[1] + named + _MARGIN)
         page.paste(_render(panel, size), (x, y))
         draw.text((x, y + size[1] + 6), panel.name, _INK, _font(_TEXT), anchor="lt")
-    page.save(path, optimize=True)
+    with atomic_file(path) as file:
+        page.save(file, "PNG", optimize=True)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
