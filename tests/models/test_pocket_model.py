@@ -63,6 +63,7 @@ def test_every_prompt_gets_its_own_answer_whatever_stands_beside_it(model, field
     together = model.decode(embedding, prompts)
     assert len(together) == len(prompts)
     assert together[3].best.area == 0
+    assert together[3].best.score == 0
     for i in (0, 3, 18):
         (alone,) = model.decode(embedding, [prompts[i]])
         assert alone.best.box == together[i].best.box

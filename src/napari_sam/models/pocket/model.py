@@ -44,6 +44,7 @@ SCALES = (1.0, 0.7, 1.4)
 _MULTIPLE = 32  # the encoder's largest stride
 _CHUNK = 16  # regions decoded at once: larger chunks fall out of the cache
 _STABILITY = 1.0  # offset of the logits
+_NOTHING = Mask((0, 0, 0, 0), np.zeros((0, 0), np.bool_), score=0.0, stability=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class PocketModel:
         Returns
         -------
         list of Candidates
-            An answer may be an empty mask; its score says so.
+            An answer may be an empty mask; its score is 0 then.
 
         Raises
         ------
@@ -320,7 +321,7 @@ def _to_mask(
     """Upsample logits (64, 64) bilinearly, only where the mask can be."""
     inside = np.argwhere(logits > 0)
     if not len(inside):
-        return Mask((0, 0, 0, 0), np.zeros((0, 0), np.bool_), score, 0.0)
+        return _NOTHING
     start, side = region[:2], float(region[2] - region[0])
     cell = side / REGION
     # A sample reaches as far as the centres of its neighbours.
@@ -331,12 +332,13 @@ def _to_mask(
     rows = _lerp_matrix(low[0], high[0], float(start[0]), side)
     columns = _lerp_matrix(low[1], high[1], float(start[1]), side)
     inner, outer = (logits > _STABILITY).sum(), (logits > -_STABILITY).sum()
-    return Mask.from_array(
+    mask = Mask.from_array(
         rows @ logits @ columns.T > 0,
         (int(low[0]), int(low[1])),
         score=score,
         stability=float(inner / outer),
     )
+    return mask if mask.area else _NOTHING  # all of it may lie beside the plane
 
 
 def _lerp_matrix(low: int, high: int, start: float, side: float) -> FloatArray:
