@@ -25,13 +25,9 @@ os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what needs a window where there is no display, never in CI."""
-    windows = [item for item in items if item.get_closest_marker("window")]
     if HAS_DISPLAY or os.environ.get("CI"):
-        if windows:
-            # torchvision loads triton and with it LLVM. After Mesa's software
-            # OpenGL has loaded another LLVM, that ends the process.
-            import torchvision  # noqa: F401
         return
     reason = "needs a display: `make test` brings one (Xvfb)"
-    for item in windows:
-        item.add_marker(pytest.mark.skip(reason=reason))
+    for item in items:
+        if item.get_closest_marker("window"):
+            item.add_marker(pytest.mark.skip(reason=reason))

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.device import resolve_device
+from napari_sam.models.lane import checkpoint
 from napari_sam.models.pocket.geometry import (
     GIVEN,
     READ,
@@ -74,6 +75,8 @@ class PocketModel:
         self._device = resolve_device(device)
         network, version = load_weights(path)
         self._network = network.to(self._device)
+        for part in network.encoder.parts():
+            part.register_forward_pre_hook(_checkpoint)
         self._info = ModelInfo(name, version, file_sha256(path), str(self._device))
 
     @property
@@ -141,6 +144,7 @@ class PocketModel:
         views = list(self._views(features, embedding.shape, prompts, multimask))
         answers: list[list[Mask]] = [[] for _ in prompts]
         for start in range(0, len(views), _CHUNK):
+            checkpoint()
             chunk = views[start : start + _CHUNK]
             masks = self._decode_views(features, embedding.shape, prompts, chunk)
             for view, mask in zip(chunk, masks, strict=True):
@@ -235,6 +239,11 @@ class PocketModel:
             _to_mask(low[i], where[i], shape, float(predicted[i]))
             for i in range(len(views))
         ]
+
+
+def _checkpoint(*_: object) -> None:
+    """Let urgent requests pass between two parts of the encoder."""
+    checkpoint()
 
 
 def _needs_reading(prompt: Prompt) -> bool:

@@ -8,12 +8,16 @@ attention: that is what made it learn within hours on a laptop.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_sam.models.pocket.backbone import OUTPUTS, Backbone, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REGION = 64  # mask samples along one side of a region
 PROMPT_MAPS = 6  # foreground, background, box, has box, mask, has mask
@@ -75,6 +79,14 @@ class Encoder(nn.Module):
             # A rare peak, an even chance of foreground, sides 8 pixels away.
             bias = torch.tensor([-2.0, 0.0, 2.1, 2.1, 2.1, 2.1])
             self.read.bias = nn.Parameter(bias)
+
+    def parts(self) -> Iterator[nn.Module]:
+        """Yield the parts between which encoding can be interrupted."""
+        for stage in self.backbone.stages:
+            yield from stage.children()
+        yield from self.smooth
+        yield self.smooth_half
+        yield from self.head.children()
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32.
