@@ -1,0 +1,175 @@
+"""One contender of `decoder.py`, in a process of its own.
+
+    python decoder_worker.py NAME ARCHITECTURE CHECKPOINT PLANE THREADS
+
+Encodes the plane once, then answers lines of standard input, "boxes FILE.npy BATCH"
+and "click Y X", with one line of JSON each: seconds, and the memory above that before
+the call at its highest (MB). Whatever a contender prints itself goes to standard error.
+Imports nothing of ours for the others: they may run in other environments.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+warnings.filterwarnings("ignore")
+
+
+class Ours:
+    """The model as everyone uses it."""
+
+    def __init__(self, architecture, checkpoint, plane):
+        import napari_sam as ns
+
+        self._prompt = ns.Prompt
+        self._model = ns.load_model(checkpoint, device="cpu")
+        self._embedding = self._model.encode(plane)
+
+    def boxes(self, boxes, batch):
+        """Answer boxes (N, 4); return the number of masks."""
+        prompts = [self._prompt(box=box) for box in boxes]
+        return len(self._model.decode(self._embedding, prompts))
+
+    def click(self, y, x):
+        """Answer one click."""
+        self._model.decode(self._embedding, [self._prompt(points=[(y, x)])])
+
+
+class Meta:
+    """The authors' predictor: `predict_torch` for boxes, `predict` for a click."""
+
+    def __init__(self, architecture, checkpoint, plane):
+        if architecture == "vit_t":
+            from mobile_sam import SamPredictor, sam_model_registry
+        else:
+            from segment_anything import SamPredictor, sam_model_registry
+        sam = sam_model_registry[architecture](checkpoint=checkpoint).eval()
+        self._predictor = SamPredictor(sam)
+        self._predictor.set_image(plane)
+
+    def boxes(self, boxes, batch):
+        """Answer boxes (N, 4); return the number of masks."""
+        import torch
+
+        predictor, count = self._predictor, 0
+        xyxy = torch.from_numpy(boxes[:, [1, 0, 3, 2]])
+        xyxy = predictor.transform.apply_boxes_torch(xyxy, predictor.original_size)
+        for part in xyxy.split(batch):
+            masks, *_ = predictor.predict_torch(
+                None, None, part, multimask_output=False
+            )
+            count += len(masks)
+        return count
+
+    def click(self, y, x):
+        """Answer one click."""
+        self._predictor.predict(np.array([[x, y]]), np.array([1]))
+
+
+class Ultralytics:
+    """Its predictor after `set_image`."""
+
+    def __init__(self, architecture, checkpoint, plane):
+        import torch
+        from ultralytics.models.sam import Predictor
+        from ultralytics.models.sam.build import build_mobile_sam, build_sam_vit_b
+
+        build = build_mobile_sam if architecture == "vit_t" else build_sam_vit_b
+        sam = build(None)
+        sam.load_state_dict(torch.load(checkpoint, weights_only=True))
+        self._predictor = Predictor(
+            overrides={"imgsz": 1024, "save": False, "verbose": False, "device": "cpu"}
+        )
+        self._predictor.setup_model(sam.eval(), verbose=False)
+        self._predictor.set_image(np.ascontiguousarray(plane[..., ::-1]))
+
+    def boxes(self, boxes, batch):
+        """Answer boxes (N, 4); return the number of masks."""
+        (result,) = self._predictor(bboxes=boxes[:, [1, 0, 3, 2]])
+        return len(result)
+
+    def click(self, y, x):
+        """Answer one click."""
+        self._predictor(points=[[x, y]], labels=[1], multimask_output=True)
+
+
+class MicroSam:
+    """Its `batched_inference`, and `segment_from_points` for a click."""
+
+    def __init__(self, architecture, checkpoint, plane):
+        from micro_sam.util import get_sam_model
+
+        self._predictor = get_sam_model(
+            architecture, device="cpu", checkpoint_path=checkpoint
+        )
+        self._predictor.set_image(plane)
+
+    def boxes(self, boxes, batch):
+        """Answer boxes (N, 4); return the number of masks."""
+        from micro_sam.inference import batched_inference
+
+        found = batched_inference(
+            self._predictor,
+            image=None,
+            batch_size=batch,
+            boxes=boxes[:, [1, 0, 3, 2]],
+            return_instance_segmentation=False,
+        )
+        return len(found)
+
+    def click(self, y, x):
+        """Answer one click."""
+        from micro_sam.prompt_based_segmentation import segment_from_points
+
+        segment_from_points(self._predictor, np.array([[y, x]]), np.array([1]))
+
+
+CONTENDERS = {"ours": Ours, "meta": Meta, "ultralytics": Ultralytics, "micro": MicroSam}
+
+
+def memory_kb(name):
+    """Return one line of the process's status: VmRSS now, VmHWM at its highest."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def timed(work):
+    """Run `work`; return what it returned, its seconds, and how it grew."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
+    before, start = memory_kb("VmRSS"), time.perf_counter()
+    count = work()
+    seconds = time.perf_counter() - start
+    grown = (memory_kb("VmHWM") - before) / 1024
+    return {"count": count, "seconds": seconds, "peak_mb": grown}
+
+
+def main():
+    """Answer until there are no more lines."""
+    name, architecture, checkpoint, plane, threads = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    import torch
+
+    contender = CONTENDERS[name](architecture, checkpoint, np.load(plane))
+    torch.set_num_threads(int(threads))  # ultralytics changes it
+    print(json.dumps({"torch": torch.__version__}), file=answers, flush=True)
+    for line in sys.stdin:
+        what, *words = line.split()
+        if what == "boxes":
+            boxes, batch = np.load(words[0]), int(words[1])
+            answer = timed(lambda b=boxes, n=batch: contender.boxes(b, n))
+        else:
+            y, x = map(float, words)
+            answer = timed(lambda y=y, x=x: contender.click(y, x))
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

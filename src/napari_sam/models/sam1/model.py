@@ -1,0 +1,237 @@
+"""SAM 1 behind the protocol that every promptable model answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from napari_sam.images import Normalization, Plane, make_plane
+from napari_sam.models.device import resolve_device
+from napari_sam.models.lane import checkpoint
+from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.sam1.decoder import FastDecoder, Prepared
+from napari_sam.models.sam1.encoder import ImageEncoder, Precision
+from napari_sam.models.sam1.geometry import Frame
+from napari_sam.models.sam1.masks import to_mask
+from napari_sam.models.sam1.prompts import batches
+from napari_sam.types import (
+    Candidates,
+    Embedding,
+    FloatArray,
+    Mask,
+    ModelError,
+    Prompt,
+    Tile,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from napari_sam.models.sam1.prompts import Batch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LowResolution:
+    """What the network itself answers to one prompt, in its own order.
+
+    Attributes
+    ----------
+    logits : float32 array, shape (C, 256, 256)
+        Of 4×4 pixels of the 1024×1024 input each; `full_logits` in
+        `napari_sam.models.sam1.masks` takes them to the plane.
+    scores : float32 array, shape (C,)
+        Predicted IoU.
+    """
+
+    logits: FloatArray
+    scores: FloatArray
+
+
+class Sam1Model:
+    """Encode a plane once, then answer any number of prompts on it.
+
+    Parameters
+    ----------
+    network : nn.Module
+        From `build`; it is moved to the device and belongs to this model then.
+    name : str
+        Catalog name, or the checkpoint's file name.
+    version : str
+        The architecture, or what the catalog says.
+    sha256 : str
+        Hash of the checkpoint.
+    device : str
+        "auto", "cpu", "cuda", "cuda:1" or "mps".
+    precision : {"float32", "bfloat16"}
+        Of the encoder, see `ImageEncoder`.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        name: str,
+        version: str,
+        sha256: str,
+        device: str = "auto",
+        precision: Precision = "float32",
+    ) -> None:
+        self._device = resolve_device(device)
+        network = network.to(self._device)
+        encoder = network.get_submodule("image_encoder")
+        self._encoder = ImageEncoder(encoder, self._device, precision)
+        self._prompt_encoder: Any = network.prompt_encoder
+        self._decoder = FastDecoder(network)
+        self._info = ModelInfo(name, version, sha256, str(self._device))
+        # What all prompts of one image share takes several times the memory of
+        # the embedding, so only that of the last one is kept.
+        self._prepared: tuple[Tensor, Prepared] | None = None
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+        return self._info
+
+    def encode(
+        self,
+        image: npt.NDArray[Any] | Plane,
+        normalization: Normalization | None = None,
+    ) -> Embedding:
+        """Encode one plane.
+
+        Parameters
+        ----------
+        image : array, shape (H, W) or (H, W, C) with C <= 4, or Plane
+            Any real dtype.
+        normalization : Normalization, optional
+            Contrast for an array; by default its own percentiles.
+
+        Returns
+        -------
+        Embedding
+            With one tile; its features are a float32 Tensor (1, 256, 64, 64).
+        """
+        plane = image if isinstance(image, Plane) else make_plane(image, normalization)
+        height, width = plane.shape
+        features = self._encoder(Frame.of((height, width)).image(plane.pixels))
+        tile = Tile((0, 0, height, width), features)
+        return Embedding(self._info.sha256, (height, width), (tile,))
+
+    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
+        """Encode several planes, one after the other: on a CPU that is as fast."""
+        return [self.encode(image) for image in images]
+
+    def decode(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+    ) -> list[Candidates]:
+        """Answer every prompt, in order, none dropped.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From this model.
+        prompts : sequence of Prompt
+            Points, a box, a mask, or any mix.
+        multimask : bool, optional
+            Three candidates (True) or one (False) for each prompt; by default
+            three where there is only one click.
+
+        Returns
+        -------
+        list of Candidates
+            Best predicted IoU first. An answer may be an empty mask; its score
+            is 0 then.
+
+        Raises
+        ------
+        ModelError
+            If the embedding is another model's.
+        PromptError
+            If a mask prompt has another shape than the plane.
+        """
+        frame = Frame.of(embedding.shape)
+        answers: dict[int, Candidates] = {}
+        for number, low in self._answers(embedding, prompts, multimask):
+            masks = [
+                to_mask(frame, logits, float(score))
+                for logits, score in zip(low.logits, low.scores, strict=True)
+            ]
+            answers[number] = Candidates(tuple(sorted(masks, key=_worse)))
+        return [answers[number] for number in range(len(prompts))]
+
+    def decode_logits(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        *,
+        multimask: bool | None = None,
+    ) -> list[LowResolution]:
+        """Answer every prompt with logits instead of masks.
+
+        Parameters and errors are those of `decode`.
+        """
+        answers = dict(self._answers(embedding, prompts, multimask))
+        return [answers[number] for number in range(len(prompts))]
+
+    def _answers(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        multimask: bool | None,
+    ) -> Iterator[tuple[int, LowResolution]]:
+        """Yield the number of a prompt and its answer, in the decoder's order."""
+        features = self._features(embedding)
+        frame = Frame.of(embedding.shape)
+        for batch in batches(frame, prompts, multimask):
+            sparse, dense = self._encoded(batch)
+            prepared = self._prepare(features)
+            chunks = self._decoder.chunks(
+                prepared, sparse, dense, multimask=batch.multimask
+            )
+            for chunk in chunks:
+                logits, scores = chunk.logits.cpu().numpy(), chunk.iou.cpu().numpy()
+                for i, pair in enumerate(zip(logits, scores, strict=True)):
+                    yield batch.numbers[chunk.first + i], LowResolution(*pair)
+                checkpoint()
+
+    def _features(self, embedding: Embedding) -> Tensor:
+        if embedding.model != self._info.sha256:
+            raise ModelError(
+                f'this embedding is not from the model "{self._info.name}"; '
+                "encode the plane again"
+            )
+        (tile,) = embedding.tiles
+        features: Tensor = tile.features
+        return features
+
+    @torch.inference_mode()
+    def _encoded(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Run the prompt encoder; without masks its dense part is left out."""
+        points, labels, boxes, masks = (
+            None if part is None else part.to(self._device)
+            for part in (batch.points, batch.labels, batch.boxes, batch.masks)
+        )
+        clicks = None if points is None else (points, labels)
+        sparse, dense = self._prompt_encoder(points=clicks, boxes=boxes, masks=masks)
+        return sparse, None if masks is None else dense
+
+    def _prepare(self, features: Tensor) -> Prepared:
+        last = self._prepared
+        if last is not None and last[0] is features:
+            return last[1]
+        prepared = self._decoder.prepare(features)
+        self._prepared = features, prepared
+        return prepared
+
+
+def _worse(mask: Mask) -> float:
+    return -mask.score

@@ -1,0 +1,112 @@
+"""The last part of SAM's mask decoder: from 64 × 64 tokens to 256 × 256 logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from napari_sam.models.sam1.workspace import Workspace
+
+SIDE = 64  # tokens
+PIXELS = SIDE * SIDE
+LOGITS = 4 * SIDE
+_ROWS = 8  # tokens' rows at a time: what they become stays in a core's cache
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LowRank:
+    """Tokens of an image as a sum: scale · shared + weights.T @ terms.
+
+    Attributes
+    ----------
+    scale : Tensor, shape (PIXELS, 1)
+    shared : Tensor, shape (PIXELS, 256)
+        The same for all prompts.
+    weights : Tensor, shape (K, PIXELS)
+    terms : Tensor, shape (K, 256)
+    """
+
+    scale: Tensor
+    shared: Tensor
+    weights: Tensor
+    terms: Tensor
+
+    def rows(self, part: slice, out: Tensor) -> Tensor:
+        """Write some of the tokens into `out` and return it."""
+        torch.mul(self.shared[part], self.scale[part], out=out)
+        return out.addmm_(self.weights[:, part].T, self.terms)
+
+
+class Upscaler:
+    """Two transposed convolutions as matrix products, and the masks from them.
+
+    Both have a stride that equals their kernel, so that the 2 × 2 pixels a token
+    becomes depend on nothing else.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        first, norm, _, second, _ = layers
+        self._norm = _as_layer_norm(norm)
+        self.weight = _as_matrix(first.weight)
+        self.bias = first.bias.repeat(4)
+        self._second = _as_matrix(second.weight)
+        self._second_bias = second.bias.repeat(4)
+
+    def masks(
+        self, tokens: LowRank | Tensor, hyper: Tensor, work: Workspace, out: Tensor
+    ) -> None:
+        """Write logits into `out`, (C, 256, 256).
+
+        Parameters
+        ----------
+        tokens : LowRank or Tensor, shape (PIXELS, D)
+            After the first convolution.
+        hyper : Tensor, shape (C, 32)
+            Weights of each mask, from its token.
+        work : Workspace
+        out : Tensor, shape (C, 256, 256)
+        """
+        for row in range(0, SIDE, _ROWS):
+            part = slice(row * SIDE, (row + _ROWS) * SIDE)
+            if isinstance(tokens, LowRank):
+                up = work.take("strip", _ROWS * SIDE, tokens.shared.shape[1])
+                tokens.rows(part, up)
+            else:
+                up = tokens[part]
+            strip = out[:, 4 * row : 4 * (row + _ROWS)]
+            _unfold(strip).copy_(self._strip(up, hyper, work))
+
+    def _strip(self, tokens: Tensor, hyper: Tensor, work: Workspace) -> Tensor:
+        """Return logits, the sixteen pixels of a token beside each other."""
+        x = self._norm(tokens.view(-1, len(self._norm.weight)))
+        torch.ops.aten.gelu_(x)
+        pixels = work.take("pixels", len(x), self._second.shape[1])
+        torch.addmm(self._second_bias, x, self._second, out=pixels)
+        x = torch.ops.aten.gelu_(pixels).view(-1, hyper.shape[1])
+        # A product with few columns is slower than one vector after the other.
+        flat = work.take("flat", len(hyper), len(x))
+        for weights, mask in zip(hyper, flat, strict=True):
+            torch.mv(x, weights, out=mask)
+        return flat.view(len(hyper), _ROWS, SIDE, 2, 2, 2, 2)
+
+
+def _as_layer_norm(norm: Any) -> nn.LayerNorm:
+    """Return a norm over channels for pixels that are rows."""
+    same = nn.LayerNorm(len(norm.weight), norm.eps, device=norm.weight.device)
+    same.weight, same.bias = norm.weight, norm.bias
+    return same
+
+
+def _as_matrix(weight: Tensor) -> Tensor:
+    """Turn (in, out, 2, 2) into (in, 4 · out), the channel last."""
+    return weight.permute(0, 2, 3, 1).flatten(1).contiguous()
+
+
+def _unfold(strip: Tensor) -> Tensor:
+    """View (C, 4 · rows, 256) as (C, row, column, and the halves y, x, y, x)."""
+    pixels = strip.view(len(strip), -1, 2, 2, SIDE, 2, 2)
+    return pixels.permute(0, 1, 4, 2, 5, 3, 6)

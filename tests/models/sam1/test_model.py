@@ -1,0 +1,95 @@
+"""One answer per prompt, whatever else is asked; errors that say what to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import napari_sam as ns
+from napari_sam.models.protocol import PromptableModel
+from napari_sam.models.sam1 import model as module
+from napari_sam.types import Embedding, ModelError, PromptError
+
+
+def same(first, second):
+    assert len(first.masks) == len(second.masks)
+    for a, b in zip(first.masks, second.masks, strict=True):
+        assert a.box == b.box
+        assert np.mean(a.data == b.data) > 0.999
+        assert a.score == pytest.approx(b.score, abs=1e-4)
+
+
+def test_it_answers_the_protocol(mobile):
+    assert isinstance(mobile.ours, PromptableModel)
+    info = mobile.ours.info
+    assert (info.name, info.sha256, info.device) == ("random", "r", "cpu")
+
+
+def test_answers_come_in_order_and_do_not_depend_on_each_other(mobile, planes):
+    plane = planes["square"]
+    embedding, _ = mobile.see(plane)
+    disk = np.zeros(plane.shape, bool)
+    disk[40:90, 60:120] = True
+    prompts = [
+        ns.Prompt(box=(10, 20, 80, 90)),
+        ns.Prompt(points=[(50, 60)]),
+        ns.Prompt(mask=disk),
+        ns.Prompt(box=(-90, -90, -60, -60)),  # beside the plane
+        ns.Prompt(points=[(50, 60), (9, 9)], labels=[1, 0], box=(10, 20, 80, 90)),
+        ns.Prompt(box=(100, 120, 180, 190)),
+        *(ns.Prompt(mask=np.roll(disk, i, 0)) for i in range(1, 10)),
+    ]
+    together = mobile.ours.decode(embedding, prompts)
+    assert [len(c.masks) for c in together] == [1, 3] + [1] * (len(prompts) - 2)
+    for i in (0, 1, 3, 4, 5, len(prompts) - 1):
+        (alone,) = mobile.ours.decode(embedding, [prompts[i]])
+        same(together[i], alone)
+    assert mobile.ours.decode(embedding, []) == []
+
+
+def test_candidates_are_best_first(mobile, planes):
+    embedding, _ = mobile.see(planes["wide"])
+    prompts = [ns.Prompt(points=[(y, 90)]) for y in range(5, 130, 40)]
+    for answer in mobile.ours.decode(embedding, prompts, multimask=True):
+        scores = [mask.score for mask in answer.masks]
+        assert scores == sorted(scores, reverse=True)
+        assert len(scores) == 3
+
+
+def test_planes_are_not_mixed_up(mobile, planes):
+    prompt = ns.Prompt(box=(10, 20, 80, 90))
+    first, _ = mobile.see(planes["wide"])
+    second, _ = mobile.see(planes["square"])
+    (before,) = mobile.ours.decode(first, [prompt])
+    (between,) = mobile.ours.decode(second, [prompt])
+    (after,) = mobile.ours.decode(first, [prompt])
+    same(before, after)
+    assert between.best.box != before.best.box or not np.array_equal(
+        between.best.data, before.best.data
+    )
+
+
+def test_what_does_not_belong_together_is_refused(mobile, planes):
+    embedding, _ = mobile.see(planes["wide"])
+    other = Embedding("another", embedding.shape, embedding.tiles)
+    with pytest.raises(ModelError, match="encode the plane again"):
+        mobile.ours.decode(other, [ns.Prompt(points=[(1, 1)])])
+    wrong = ns.Prompt(mask=np.ones((5, 5), bool))
+    with pytest.raises(PromptError, match=r"prompt 1: the mask is \(5, 5\)"):
+        mobile.ours.decode(embedding, [ns.Prompt(points=[(1, 1)]), wrong])
+
+
+def test_decoding_ends_between_two_chunks(mobile, planes, monkeypatch):
+    embedding, _ = mobile.see(planes["wide"])
+
+    class Unwanted(BaseException):
+        pass
+
+    def checkpoint():
+        raise Unwanted
+
+    monkeypatch.setattr(module, "checkpoint", checkpoint)
+    with pytest.raises(Unwanted):
+        mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
+    monkeypatch.undo()
+    assert mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])

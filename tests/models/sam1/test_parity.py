@@ -1,0 +1,148 @@
+"""The same answers as the authors' own code, with the same random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import napari_sam as ns
+from napari_sam.models.sam1.geometry import Frame
+from napari_sam.models.sam1.masks import full_logits
+
+LOGITS = 1e-3  # of their standard deviation
+SCORES = 1e-3
+MASKS = 0.99  # IoU
+MOST = ("click", "box", "mask", "click and box")
+
+
+def prompts_for(shape, kinds=None):
+    """Every kind of prompt, in data pixels; two of a kind are not neighbours."""
+    height, width = shape
+    y, x = height * 0.4, width * 0.6
+    box = (height * 0.2, width * 0.3, height * 0.7, width * 0.8)
+    yy, xx = np.mgrid[:height, :width] + 0.5
+    disk = (yy - y) ** 2 / height**2 + (xx - x) ** 2 / width**2 < 0.05
+    logits = np.where(disk, 4.0, -3.0) + np.sin(yy / 7) + np.cos(xx / 5)
+    prompts = {
+        "click": ns.Prompt(points=[(y, x)]),
+        "box": ns.Prompt(box=box),
+        "clicks": ns.Prompt(points=[(y, x), (0.5, 0.5), (1.5, 3.5)], labels=[1, 0, 1]),
+        "corner click": ns.Prompt(points=[(height - 0.5, width - 0.5)]),
+        "mask": ns.Prompt(mask=disk),
+        "whole box": ns.Prompt(box=(0, 0, height, width)),
+        "click and box": ns.Prompt(points=[(y, x)], labels=[0], box=box),
+        "logits and clicks": ns.Prompt(
+            points=[(y, x), (y / 2, x / 2)], labels=[1, 0], mask=logits
+        ),
+        "all": ns.Prompt(points=[(y, x)], box=box, mask=disk),
+    }
+    return {name: prompts[name] for name in kinds or prompts}
+
+
+def ask_authors(predictor, shape, prompt, several):
+    """Ask in their words: (x, y), with a pixel's centre at integers."""
+    given = {}
+    if len(prompt.points):
+        given["point_coords"] = prompt.points[:, ::-1].astype(float) - 0.5
+        given["point_labels"] = prompt.labels
+    if prompt.box is not None:
+        y0, x0, y1, x1 = prompt.box
+        given["box"] = np.array([x0, y0, x1, y1]) - 0.5
+    if prompt.mask is not None:
+        given["mask_input"] = Frame.of(shape).low_mask(prompt.mask)[None]
+    return predictor.predict(**given, multimask_output=several, return_logits=True)
+
+
+def iou(mask, other):
+    return (mask & other).sum() / max(1, (mask | other).sum())
+
+
+def compare(frame, low, theirs):
+    """Compare logits and scores of one prompt."""
+    full, scores, logits = theirs
+    allowed = LOGITS * logits.std()
+    np.testing.assert_allclose(low.logits, logits, rtol=0, atol=allowed)
+    np.testing.assert_allclose(low.scores, scores, rtol=0, atol=SCORES)
+    for ours, expected in zip(low.logits, full, strict=True):
+        plane = full_logits(frame, ours)
+        np.testing.assert_allclose(plane, expected, rtol=0, atol=allowed)
+
+
+def compare_masks(shape, answer, theirs):
+    """Compare the masks of one prompt; return how many say something."""
+    full, scores, _ = theirs
+    order = np.argsort(-np.where((full > 0).any((1, 2)), scores, 0), kind="stable")
+    telling = 0
+    for mask, i in zip(answer.masks, order, strict=True):
+        expected = full[i] > 0
+        assert mask.area == 0 or mask.score == pytest.approx(scores[i], abs=SCORES)
+        if expected.any() and not expected.all():
+            assert iou(mask.full(shape), expected) >= MASKS
+            telling += 1
+    return telling
+
+
+def assert_same(pair, plane, prompts, *, multimask=None):
+    embedding, theirs = pair.see(plane)
+    asked = list(prompts.values())
+    lows = pair.ours.decode_logits(embedding, asked, multimask=multimask)
+    answers = pair.ours.decode(embedding, asked, multimask=multimask)
+    assert len(lows) == len(answers) == len(prompts)
+    telling = 0
+    for name, prompt, low, answer in zip(prompts, asked, lows, answers, strict=True):
+        several = name in ("click", "corner click") if multimask is None else multimask
+        expected = ask_authors(theirs, plane.shape, prompt, several)
+        compare(Frame.of(plane.shape), low, expected)
+        telling += compare_masks(plane.shape, answer, expected)
+    assert telling >= len(prompts)
+
+
+@pytest.mark.parametrize("size", ["wide", "tall", "tiny", "large"])
+def test_mobile_sam_on_planes_of_any_size(mobile, planes, size):
+    plane = planes[size]
+    kinds = ("box", "mask") if size == "large" else MOST
+    assert_same(mobile, plane, prompts_for(plane.shape, kinds))
+
+
+def test_every_kind_of_prompt(mobile, planes):
+    plane = planes["square"]
+    assert_same(mobile, plane, prompts_for(plane.shape))
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_one_or_three_candidates_as_asked(mobile, planes, multimask):
+    plane = planes["wide"]
+    prompts = prompts_for(plane.shape, ("click", "mask", "click and box"))
+    assert_same(mobile, plane, prompts, multimask=multimask)
+
+
+@pytest.mark.parametrize("kind", ["click", "box"])
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_half_a_pixel_off_is_noticed(mobile, planes, size, kind):
+    plane, shape = planes[size], planes[size].shape
+    (prompt,) = prompts_for(shape, (kind,)).values()
+    moved = (
+        ns.Prompt(points=prompt.points + 0.5)
+        if prompt.box is None
+        else ns.Prompt(box=[edge + 0.5 for edge in prompt.box])
+    )
+    embedding, theirs = mobile.see(plane)
+    expected = ask_authors(theirs, shape, prompt, several=False)
+    asked = [prompt, moved]
+    right, wrong = mobile.ours.decode_logits(embedding, asked, multimask=False)
+    compare(Frame.of(shape), right, expected)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        compare(Frame.of(shape), wrong, expected)
+
+
+def test_vit_b_with_a_window_and_a_global_block(shallow, planes):
+    pair = shallow("vit_b", slice(1, 3))
+    plane = planes["wide"]
+    assert_same(pair, plane, prompts_for(plane.shape, ("click", "box", "mask")))
+
+
+@pytest.mark.parametrize("name", ["vit_l", "vit_h"])
+def test_the_larger_ones_with_a_window_block(shallow, planes, name):
+    pair = shallow(name, slice(0, 1))
+    plane = planes["tall"]
+    assert_same(pair, plane, prompts_for(plane.shape, ("click", "click and box")))
