@@ -50,6 +50,7 @@ class Scores:
     images: int = 0
     ious: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     found: Agreement = field(default_factory=Agreement)
+    found_yolo: Agreement = field(default_factory=Agreement)
 
     def rows(self) -> dict[str, float]:
         """Return name -> value."""
@@ -58,6 +59,9 @@ class Scores:
             means["box_over_ellipse"] = means["box"] - means["ellipse"]
         means["f1_50"] = self.found.f1_at(0.5)
         means["f1_75"] = self.found.f1_at(0.75)
+        means["f1_50_yolo"] = self.found_yolo.f1_at(0.5)
+        means["f1_75_yolo"] = self.found_yolo.f1_at(0.75)
+        means["f1_50_yolo_minus_own"] = means["f1_50_yolo"] - means["f1_50"]
         return means | {"images": self.images, "objects": self.found.n_true}
 
 
@@ -142,6 +146,7 @@ def measure_quality(data: Path, part: str, conf: float) -> dict[str, dict[str, f
     """Return figures by kind, and under "dsb2018" those of all its images."""
     model = ns.load_model("pocket", device="cpu")
     detector = ns.load_detector("nuclei", model=model, conf=conf)
+    yolo = ns.load_detector("nuclei-yolo", device="cpu", conf=conf)
     random = np.random.default_rng(SEED)
     groups: dict[str, Scores] = defaultdict(Scores)
     for source in find_sources(data, part):
@@ -151,10 +156,12 @@ def measure_quality(data: Path, part: str, conf: float) -> dict[str, dict[str, f
         alone = Scores()
         score_image(image, labels, model, random, alone)
         alone.found = score_automatic(image, labels, model, detector)
+        alone.found_yolo = score_automatic(image, labels, model, yolo)
         for name in {kind, "dsb2018" if kind != "phase" else kind}:
             group = groups[name]
             group.images += 1
             group.found += alone.found
+            group.found_yolo += alone.found_yolo
             for key, values in alone.ious.items():
                 group.ious[key] += values
     return {name: scores.rows() for name, scores in sorted(groups.items())}
@@ -199,7 +206,7 @@ def measure_speed() -> dict[str, float]:
     }
 
 
-# What issue 2 asks for: figure -> (group, at least or at most, value).
+# What was asked for: figure -> (at least or at most, value).
 TARGETS = {
     "box": (">=", 0.84),
     "box_over_ellipse": (">=", 0.09),
@@ -207,6 +214,7 @@ TARGETS = {
     "any_click": (">=", 0.69),
     "f1_50": (">=", 0.82),
     "f1_75": (">=", 0.65),
+    "f1_50_yolo_minus_own": (">=", -0.02),
     "encode_512_s": ("<", 0.2),
     "100_boxes_s": ("<", 1.0),
     "100_clicks_s": ("<", 1.0),
@@ -243,7 +251,7 @@ def main() -> int:
     for group, figures in quality.items():
         print(f"\n{group}")
         for name, value in figures.items():
-            print(f"  {name:18} {value:8.3f}")
+            print(f"  {name:20} {value:8.3f}")
     print()
     for name, value in speed.items():
         print(f"{name:30} {value:8.3f}")

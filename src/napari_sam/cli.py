@@ -135,8 +135,12 @@ def annotate(
         typer.Option(help="Of two boxes that overlap by more, keep the better one."),
     ] = 0.45,
     imgsz: Annotated[
-        int, typer.Option(help="Image size of detectors that need a fixed one.")
-    ] = 640,
+        int | None,
+        typer.Option(
+            help="Size in pixels at which the detector looks at a plane; by default "
+            "what its file says, or 640."
+        ),
+    ] = None,
     max_det: Annotated[
         int, typer.Option(help="Most objects on a plane; planes with more are flagged.")
     ] = 300,

@@ -391,3 +391,15 @@ def test_a_zarr_image_is_an_input(
     assert tifffile.imread(output / "labels" / "z.tif").shape == (2, 64, 64)
     shutil.rmtree(tmp_path / "z.zarr" / "c")
     assert "has changed" in run([tmp_path / "z.zarr"], output, recipe).inputs[0].message
+
+
+def test_labels_of_the_user_are_outlined_anew(tmp_path, write_discs):
+    image = write_discs("in/stack.tif", (2, 64, 64), axes="ZYX")
+    first = run([image], tmp_path / "first", Recipe(detector="threshold", device="cpu"))
+    again = Recipe(detector=str(tmp_path / "first"), device="cpu")
+    second = run([image], tmp_path / "second", again)
+    assert second.exit_code == 0
+    assert second.inputs[0].objects == first.inputs[0].objects == 6
+    other = run([write_discs("in/other.tif")], tmp_path / "third", again)
+    assert other.exit_code == 2
+    assert "other: there are no labels for this image" in other.inputs[0].message

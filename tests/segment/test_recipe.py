@@ -10,7 +10,7 @@ def test_defaults_are_the_documented_ones():
     assert (recipe.conf, recipe.iou, recipe.imgsz, recipe.max_det) == (
         0.25,
         0.45,
-        640,
+        None,
         300,
     )
     assert (recipe.detector, recipe.model, recipe.link) == ("nuclei", "pocket", "none")

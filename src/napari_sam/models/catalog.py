@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -42,6 +43,7 @@ class CatalogEntry:
     sha256: str | None = None
 
 
+_YOLO = "nuclei-yolo"
 _POCKET_SHA256 = "7264a9fa9931055ac241f896aac78cb29ac388aedec54b585979c17de9c869bf"
 _ENTRIES = (
     CatalogEntry(
@@ -59,6 +61,14 @@ _ENTRIES = (
         "AGPL-3.0-or-later",
         _WEIGHTS / "pocket.safetensors",
         _POCKET_SHA256,
+    ),
+    CatalogEntry(
+        _YOLO,
+        "detector",
+        "built-in detector: nuclei, a YOLO that fits its view to their size",
+        "AGPL-3.0-or-later",
+        _WEIGHTS / "nuclei-yolo.safetensors",
+        "5a5b140ad52815576bdbc13374ae1707c85c358be4cd072a2aa14edc158ae29d",
     ),
     CatalogEntry(
         "threshold",
@@ -80,7 +90,9 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
     Parameters
     ----------
     name : str or Path
-        A name of the catalog, or the path of a checkpoint.
+        A name of the catalog, or the path of a checkpoint: of SAM b/l/h, MobileSAM,
+        µSAM's models of these architectures, or one of our own. Its name does not
+        matter, and no code in it is run.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
 
@@ -89,29 +101,34 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
     ModelError
         If there is no such model or device, or the file is damaged.
     """
-    from napari_sam.models.pocket.model import PocketModel
+    from napari_sam.models.runtime import import_torch
 
     entry = _find(str(name), "model")
-    if entry is not None and entry.path is not None:
-        verify(entry)
-        return PocketModel(entry.path, name=entry.name, device=device)
-    path = Path(name)
-    if not path.is_file():
+    if entry is None and not _is_file(name):
         known = _names("model")
         raise ModelError(
-            f'there is no model "{name}": use {known}, or the path of a checkpoint'
+            f'there is no model "{name}"{_other(str(name), "detector")}: use {known}, '
+            "or the path of a checkpoint"
         )
-    return PocketModel(path, name=path.name, device=device)
+    import_torch()
+    if entry is None or entry.path is None:
+        from napari_sam.models.loading import model_from_file
+
+        return model_from_file(Path(name), device)
+    from napari_sam.models.pocket.model import PocketModel
+
+    verify(entry)
+    return PocketModel(entry.path, name=entry.name, device=device)
 
 
 def load_detector(
-    name: str,
+    name: str | Path,
     *,
     model: PromptableModel | None = None,
     device: str = "auto",
     conf: float = 0.25,
     iou: float = 0.45,
-    imgsz: int = 640,
+    imgsz: int | None = None,
     max_det: int = 300,
     classes: Sequence[int] | None = None,
 ) -> Detector:
@@ -119,8 +136,10 @@ def load_detector(
 
     Parameters
     ----------
-    name : str
-        A name of the catalog.
+    name : str or Path
+        A name of the catalog, the path of an ultralytics detector or segmenter
+        (.pt or .onnx), or of boxes or labels that you have: see
+        `napari_sam.models.given.GivenFiles`.
     model : PromptableModel, optional
         The model that will be prompted; a detector that can read its
         embeddings shares them instead of encoding again.
@@ -128,9 +147,10 @@ def load_detector(
         As for `load_model`.
     conf, iou : float
         Least score, and most overlap of two boxes.
-    imgsz : int
+    imgsz : int, optional
         Size in pixels at which a detector that needs a fixed size looks at a
-        plane; those built in take any size and look at the plane as it is.
+        plane; by default what its file says. Those built in take any size and
+        look at the plane as it is.
     max_det : int
         Most objects on a plane.
     classes : sequence of int, optional
@@ -139,32 +159,98 @@ def load_detector(
     Raises
     ------
     ModelError
-        If there is no such detector, device or class.
+        If there is no such detector, device or class, or the file is no detector.
     """
-    entry = _find(name, "detector")
-    if entry is None:
-        raise ModelError(f'there is no detector "{name}": use {_names("detector")}')
-    detector: Detector
-    if name == "threshold":
+    entry, file = _find(str(name), "detector"), name
+    if entry is not None and entry.name == _YOLO and entry.path is not None:
+        verify(entry)
+        file, entry = entry.path, None
+    if entry is not None:
+        detector = _built_in(entry, model, device, conf, iou, max_det)
+    elif _is_file(file):
+        detector = _from_file(
+            Path(file),
+            device=device,
+            conf=conf,
+            iou=iou,
+            imgsz=imgsz,
+            max_det=max_det,
+            classes=classes,
+        )
+    else:
+        raise ModelError(
+            f'there is no detector "{name}"{_other(str(name), "model")}: use '
+            f"{_names('detector')}, or the path of a detector's file"
+        )
+    _check_classes(name, detector, classes)
+    return detector
+
+
+def _built_in(
+    entry: CatalogEntry,
+    model: PromptableModel | None,
+    device: str,
+    conf: float,
+    iou: float,
+    max_det: int,
+) -> Detector:
+    if entry.path is None:
         from napari_sam.models.threshold import ThresholdDetector
 
-        detector = ThresholdDetector(conf=conf, max_det=max_det)
-    else:
-        from napari_sam.models.pocket.detector import PocketDetector
-        from napari_sam.models.pocket.model import PocketModel
+        return ThresholdDetector(conf=conf, max_det=max_det)
+    from napari_sam.models.runtime import import_torch
 
-        if not isinstance(model, PocketModel):
-            model = load_model("pocket", device)
-        if not isinstance(model, PocketModel):
-            raise ModelError(f'the detector "{name}" needs the built-in model')
-        detector = PocketDetector(model, conf=conf, iou=iou, max_det=max_det)
+    import_torch()
+    from napari_sam.models.pocket.detector import PocketDetector
+    from napari_sam.models.pocket.model import PocketModel
+
+    if not isinstance(model, PocketModel):
+        model = load_model("pocket", device)
+    if not isinstance(model, PocketModel):
+        raise ModelError(f'the detector "{entry.name}" needs the built-in model')
+    return PocketDetector(model, conf=conf, iou=iou, max_det=max_det)
+
+
+def _from_file(
+    path: Path,
+    *,
+    device: str,
+    conf: float,
+    iou: float,
+    imgsz: int | None,
+    max_det: int,
+    classes: Sequence[int] | None,
+) -> Detector:
+    """Load objects that are known already, or a network."""
+    from napari_sam.models.given import GivenFiles, is_given
+
+    if is_given(path):
+        return GivenFiles(path, conf=conf, max_det=max_det, classes=classes)
+    from napari_sam.models.runtime import import_torch
+
+    import_torch()
+    from napari_sam.models.loading import detector_from_file
+
+    return detector_from_file(
+        path,
+        device=device,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        max_det=max_det,
+        classes=classes,
+    )
+
+
+def _check_classes(
+    name: str | Path, detector: Detector, classes: Sequence[int] | None
+) -> None:
     unknown = set(classes or ()) - set(range(len(detector.class_names)))
     if unknown:
         names = ", ".join(f"{i} {n}" for i, n in enumerate(detector.class_names))
         raise ModelError(
             f'the detector "{name}" has no class {min(unknown)}; it has: {names}'
         )
-    return detector
 
 
 def verify(entry: CatalogEntry) -> None:
@@ -199,6 +285,21 @@ def _find(name: str, kind: str) -> CatalogEntry | None:
         if entry.name == name and entry.kind == kind:
             return entry
     return None
+
+
+def _is_file(name: str | Path) -> bool:
+    """Tell a path, even one where nothing is, from a mistyped name."""
+    path = Path(name)
+    return (
+        isinstance(name, Path)
+        or bool(path.suffix)
+        or len(path.parts) > 1
+        or os.path.lexists(name)
+    )
+
+
+def _other(name: str, kind: str) -> str:
+    return f" (that is a {kind})" if _find(name, kind) is not None else ""
 
 
 def _names(kind: str) -> str:

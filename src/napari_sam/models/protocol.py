@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_sam.images import Normalization, Plane
+    from napari_sam.images import ImageStack, Normalization, Plane
     from napari_sam.types import Candidates, Detections, Embedding, Prompt
 
 
@@ -93,3 +93,35 @@ class EmbeddingDetector(Detector, Protocol):
 
     def detect_embedded(self, embeddings: Sequence[Embedding]) -> list[Detections]:
         """Find objects on planes that `model` has encoded already."""
+
+
+@runtime_checkable
+class InputDetector(Detector, Protocol):
+    """A detector whose objects belong to certain images, such as a user's files."""
+
+    def for_input(self, relative: str, stack: ImageStack) -> Detector:
+        """Return the detector for one input, before its planes are asked for.
+
+        `relative` is the input's relative path without suffix, "/" between folders.
+        """
+
+
+def detector_for(detector: Detector, relative: str, stack: ImageStack) -> Detector:
+    """Return the detector to ask about one input: itself, or what it has for it.
+
+    Parameters
+    ----------
+    detector : Detector
+    relative : str
+        The input's relative path without suffix, "/" between folders.
+    stack : ImageStack
+        The opened input.
+
+    Raises
+    ------
+    ModelError, ImageError
+        If the detector has nothing that fits this input.
+    """
+    if isinstance(detector, InputDetector):
+        return detector.for_input(relative, stack)
+    return detector

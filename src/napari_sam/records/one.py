@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
+from napari_sam.models.protocol import detector_for
 from napari_sam.records.export import Export, Planes
 from napari_sam.records.files import fingerprint
 from napari_sam.records.report import InputReport, Kind
@@ -76,6 +77,7 @@ def annotate_input(
     with open_image(
         item.path, axes=recipe.axes, channels=recipe.channels, name=name
     ) as stack:
+        detector = detector_for(detector, str(item.relative), stack)
         job = _Job(item, stack, work, recipe, model, detector, tell)
         return job.finish(layout, job.begin(stamp, known))
 

@@ -19,6 +19,7 @@ from napari_sam.segment.metrics import (
     LabelError,
     compare_labels,
 )
+from napari_sam.segment.propose import Proposals, propose_plane, settle
 from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import (
@@ -37,6 +38,7 @@ __all__ = [
     "Comparison",
     "LabelError",
     "PlaneResult",
+    "Proposals",
     "Recipe",
     "RecipeError",
     "StackLinker",
@@ -52,6 +54,8 @@ __all__ = [
     "make_recipe",
     "plane_number",
     "planes_text",
+    "propose_plane",
+    "settle",
     "with_ids",
     "with_plane",
 ]

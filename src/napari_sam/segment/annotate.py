@@ -11,26 +11,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.images import ImageStack, Plane, open_image
-from napari_sam.models.protocol import Detector, EmbeddingDetector, PromptableModel
-from napari_sam.segment.compose import compose
+from napari_sam.images import ImageStack, Plane, open_image, stem_of
+from napari_sam.models.protocol import Detector, PromptableModel, detector_for
 from napari_sam.segment.link import StackLinker
+from napari_sam.segment.propose import propose_plane, settle
 from napari_sam.segment.recipe import Recipe, make_recipe
-from napari_sam.segment.result import PlaneResult
-from napari_sam.segment.table import (
-    empty_table,
-    join_tables,
-    make_table,
-    with_plane,
-)
-from napari_sam.types import Detections, Embedding, Mask, ObjectTable, Prompt
+from napari_sam.segment.table import join_tables, with_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_Part = TypeVar("_Part", PromptableModel, Detector)
+    from napari_sam.segment.result import PlaneResult
+    from napari_sam.types import ObjectTable
 
-NO_CONTRAST = "the plane has no contrast, so nothing can be found on it"
+_Part = TypeVar("_Part", PromptableModel, Detector)
 
 
 class AnnotationWarning(UserWarning):
@@ -42,11 +36,9 @@ def annotate_plane(
 ) -> PlaneResult:
     """Find the objects of one plane.
 
-    The plane is encoded once when the detector reads the model's embedding.
-    Each box prompts the model for one mask. Where masks overlap, the object
-    with the higher detection score × predicted IoU has the pixel, see
-    `compose`. A plane of one colour gives no objects and a warning, without
-    running any model.
+    The models run (`propose_plane`), then it is decided what counts (`settle`).
+    A plane of one colour gives no objects and a warning, without running any
+    model.
 
     Parameters
     ----------
@@ -62,25 +54,7 @@ def annotate_plane(
     PlaneResult
         With ids 1..n of this plane, best object first.
     """
-    if (plane.pixels == plane.pixels[0, 0]).all():
-        labels = np.zeros(plane.shape, np.uint32)
-        return PlaneResult(plane.index, labels, empty_table(), False, (NO_CONTRAST,))
-    detections, embedding = _detect(plane, model, detector)
-    prompts, kept = _prompts(detections, plane.shape)
-    masks = _decode(plane, model, embedding, prompts)
-    found = detections.scores[kept]
-    scores = found * np.array([mask.score for mask in masks])
-    labels, objects, sources = compose(masks, scores, plane.shape, recipe)
-    table = make_table(
-        objects,
-        classes=detections.classes[kept][sources],
-        detection_scores=found[sources],
-        class_names=detector.class_names,
-    )
-    # A detector that stops at the limit cannot tell whether there was more.
-    truncated = detections.truncated or len(detections) == recipe.max_det
-    notes = (_limit(recipe.max_det),) if truncated else ()
-    return PlaneResult(plane.index, labels, table, truncated, notes)
+    return settle(propose_plane(plane, model, detector), recipe)
 
 
 def iter_annotate(
@@ -204,6 +178,7 @@ def load_parts(
             device=recipe.device,
             conf=recipe.conf,
             iou=recipe.iou,
+            imgsz=recipe.imgsz,
             max_det=recipe.max_det,
             classes=recipe.classes,
         )
@@ -235,52 +210,14 @@ def _iterate(
 ) -> Iterator[PlaneResult]:
     with _opened(source, recipe) as stack:
         model, detector = load_parts(recipe, model, detector)
+        name = stack.name if stack.path is None else stem_of(stack.path)
+        detector = detector_for(detector, name, stack)
         normalization = stack.normalization(recipe.normalization)
         linker = StackLinker(stack.stack_axes, recipe.link, min_iou=recipe.link_iou)
         for index in linker.order(stack.stack_shape):
             plane = stack.plane(index, normalization)
             result = annotate_plane(plane, model, detector, recipe)
             yield result.renumbered(linker.add(index, result.labels))
-
-
-def _detect(
-    plane: Plane, model: PromptableModel, detector: Detector
-) -> tuple[Detections, Embedding | None]:
-    if isinstance(detector, EmbeddingDetector) and detector.reads(model):
-        embedding = model.encode(plane)
-        return detector.detect_embedded([embedding])[0], embedding
-    return detector.detect([plane])[0], None
-
-
-def _prompts(
-    detections: Detections, shape: tuple[int, int]
-) -> tuple[list[Prompt], npt.NDArray[np.int64]]:
-    """Return a prompt for every box that lies on the plane, and which ones do."""
-    height, width = shape
-    boxes = np.clip(detections.boxes, 0, [height, width, height, width])
-    on_plane = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
-    kept = np.flatnonzero(on_plane)
-    return [Prompt(box=box) for box in boxes[kept].tolist()], kept.astype(np.int64)
-
-
-def _decode(
-    plane: Plane,
-    model: PromptableModel,
-    embedding: Embedding | None,
-    prompts: list[Prompt],
-) -> list[Mask]:
-    if not prompts:
-        return []
-    embedding = embedding or model.encode(plane)
-    answers = model.decode(embedding, prompts, multimask=False)
-    return [candidates.best for candidates in answers]
-
-
-def _limit(max_det: int) -> str:
-    return (
-        f"the limit of {max_det} objects was reached, what else there is was left out "
-        "(raise max_det to keep more)"
-    )
 
 
 @contextmanager

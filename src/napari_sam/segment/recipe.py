@@ -92,11 +92,11 @@ class Recipe(BaseModel):
         description="Of two detected boxes that overlap by more than this IoU, the "
         "one with the lower score is left out.",
     )
-    imgsz: int = Field(
-        default=640,
-        ge=32,
-        description="Size in pixels at which a detector that needs a fixed size "
-        "looks at a plane.",
+    imgsz: Annotated[int, Field(ge=32)] | None = Field(
+        default=None,
+        description="The plane's longer side is resized to so many pixels for the "
+        "detector; by default what the detector's file says, or 640. Those built in "
+        "look at the plane as it is, or choose the size themselves.",
     )
     max_det: int = Field(
         default=300,

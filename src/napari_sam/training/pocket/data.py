@@ -157,7 +157,7 @@ def random_crop(
     ix = np.clip(x.astype(int), 0, width - 1)
     labels = example.labels[iy][:, ix]
     middle = example.centreness[iy][:, ix].astype(np.float32)
-    pixels = _bilinear(example.pixels, y, x)
+    pixels = bilinear(example.pixels, y, x)
     if random.random() < 0.5:
         pixels, labels, middle = pixels[::-1], labels[::-1], middle[::-1]
     if random.random() < 0.5:
@@ -182,7 +182,7 @@ def _corner(labels: Array, extent: float, random: np.random.Generator) -> Array:
     return corner
 
 
-def _bilinear(pixels: Array, y: Array, x: Array) -> Array:
+def bilinear(pixels: Array, y: Array, x: Array) -> Array:
     """Sample at pixel coordinates, centres at (i+.5, j+.5); shape (h, w, 3)."""
 
     def lerp(array: Array, at: Array) -> Array:

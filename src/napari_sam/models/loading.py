@@ -1,0 +1,132 @@
+"""From a file that somebody has to a model or a detector: its contents decide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.models.checkpoints import Checkpoint, read_tensors
+from napari_sam.models.sniff import Kind, inspect_file, shown
+from napari_sam.types import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_sam.models.protocol import Detector, PromptableModel
+
+_POCKET = "pocket-"
+_YOLO = "yolo"
+_MODELS = "SAM (b, l, h), MobileSAM, µSAM's fine-tuned models of them, and our own"
+# What the first part of a name gives away about other networks.
+_OTHERS = {
+    "image_encoder.trunk.": "SAM 2",
+    "sam_mask_decoder.": "SAM 2",
+    "detector.backbone.": "SAM 3",
+    "model.0.conv.": "a YOLO without its architecture",
+    "backbone.": "a network for classification or detection",
+    "encoder.": "some other network",
+    "vision_encoder.": "SAM as the transformers library saves it",
+    "diam_mean": "Cellpose",
+}
+
+
+def model_from_file(path: Path, device: str) -> PromptableModel:
+    """Load a model that can be prompted from its checkpoint.
+
+    Raises
+    ------
+    ModelError
+        If the file is not one, with words that say what it seems to be.
+    """
+    checkpoint = read_tensors(path)
+    if checkpoint.metadata.get("architecture", "").startswith(_POCKET):
+        from napari_sam.models.pocket.model import PocketModel
+
+        return PocketModel(path, name=path.name, device=device)
+    if checkpoint.metadata.get("architecture") == _YOLO:
+        raise ModelError(f"{path}: this is a detector; use it as one (--detector)")
+    from napari_sam.models.sam1.architecture import detect
+    from napari_sam.models.sam1.build import build
+    from napari_sam.models.sam1.model import Sam1Model
+
+    architecture = detect(checkpoint.tensors)
+    if architecture is None:
+        raise _unknown(checkpoint)
+    return Sam1Model(
+        build(architecture, checkpoint.tensors, source=str(path)),
+        name=path.name,
+        version=architecture.value,
+        sha256=checkpoint.sha256,
+        device=device,
+    )
+
+
+def detector_from_file(
+    path: Path,
+    *,
+    device: str,
+    conf: float,
+    iou: float,
+    imgsz: int | None,
+    max_det: int,
+    classes: Sequence[int] | None,
+) -> Detector:
+    """Load a detector from its file.
+
+    Raises
+    ------
+    ModelError
+        If the file is not one, with words that say what it seems to be.
+    """
+    from napari_sam.models.given import GivenFiles, is_given
+
+    if is_given(path):
+        return GivenFiles(path, conf=conf, max_det=max_det, classes=classes)
+    kind = inspect_file(path).kind
+    if kind in (Kind.DETECTOR, Kind.ONNX):
+        from napari_sam.models.yolo.loading import load_yolo as load
+    else:
+        _check_ours(path)
+        from napari_sam.models.yolo.nuclei import load_nuclei as load
+    return load(
+        path,
+        device=device,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        max_det=max_det,
+        classes=classes,
+    )
+
+
+def _check_ours(path: Path) -> None:
+    checkpoint = read_tensors(path)
+    if checkpoint.metadata.get("architecture") == _YOLO:
+        return
+    from napari_sam.models.sam1.architecture import detect
+
+    ours = checkpoint.metadata.get("architecture", "").startswith(_POCKET)
+    if ours or detect(checkpoint.tensors) is not None:
+        raise ModelError(
+            f"{path}: this is a model that outlines what is clicked, not a detector; "
+            "use it as a model (--model)"
+        )
+    raise ModelError(
+        f"{path}: these weights are no detector ({_guess(checkpoint)}); give an "
+        "ultralytics detector (.pt or .onnx)"
+    )
+
+
+def _unknown(checkpoint: Checkpoint) -> ModelError:
+    return ModelError(
+        f"{checkpoint.path}: this is no model that can be loaded "
+        f"({_guess(checkpoint)}); these can: {_MODELS}"
+    )
+
+
+def _guess(checkpoint: Checkpoint) -> str:
+    names = checkpoint.tensors.keys()
+    for start, what in _OTHERS.items():
+        if any(name.startswith(start) for name in names):
+            return f"it seems to be {what}"
+    return f"its tensors are called {shown(set(names), 2)}"

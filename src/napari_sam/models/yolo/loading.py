@@ -1,0 +1,108 @@
+"""From the user's file to a detector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_sam.models.device import resolve_device
+from napari_sam.models.pocket.weights import file_sha256
+from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.yolo.detector import YoloDetector
+from napari_sam.models.yolo.network import Network, TorchNetwork, check_head
+from napari_sam.types import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIXES = (".pt", ".onnx")
+
+
+def load_yolo(
+    path: Path,
+    *,
+    device: str = "auto",
+    conf: float = 0.25,
+    iou: float = 0.45,
+    imgsz: int | None = None,
+    max_det: int = 300,
+    classes: Sequence[int] | None = None,
+) -> YoloDetector:
+    """Load the user's own YOLO; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : Path
+        `.pt` of ultralytics' training, or `.onnx` of its export.
+    device : str
+        As for `load_model`.
+    conf, iou, imgsz, max_det, classes
+        See `YoloDetector`.
+
+    Raises
+    ------
+    ModelError
+        If the file is no such network, or cannot be read.
+    """
+    network = _load(path, device, max_det)
+    if network.traits.channels not in (1, 3):
+        raise ModelError(
+            f"{path}: this network looks at {network.traits.channels} channels: use "
+            "one for colour (3) or grey (1) images"
+        )
+    info = ModelInfo(path.name, "", file_sha256(path), str(network.device))
+    detector = YoloDetector(
+        network,
+        info,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        max_det=max_det,
+        classes=classes,
+    )
+    _try_out(path, network)
+    return detector
+
+
+def _load(path: Path, device: str, max_det: int) -> Network:
+    where = resolve_device(device)
+    if path.suffix.lower() == ".onnx":
+        if not path.is_file():
+            raise ModelError(f"{path}: there is no such file: check the path")
+        from napari_sam.models.yolo.onnx import OnnxNetwork
+
+        return OnnxNetwork(path, where)
+    from napari_sam.models.ultra import load_yolo_module
+
+    module, names, task, stride, imgsz = load_yolo_module(path)
+    layers = getattr(module, "model", None)
+    head = type(layers[-1]).__name__ if isinstance(layers, torch.nn.Sequential) else ""
+    check_head(path, task, head)
+    # One more than asked for, to tell whether there was more.
+    return TorchNetwork(
+        module, names, stride=stride, imgsz=imgsz, device=where, limit=max_det + 1
+    )
+
+
+def _try_out(path: Path, network: Network) -> None:
+    """Run a network once on nothing, so that a wrong one is found out here."""
+    traits = network.traits
+    size = traits.fixed or (traits.stride * 2, traits.stride * 2)
+    blank = torch.zeros(1, traits.channels, *size, device=network.device)
+    try:
+        with torch.inference_mode():
+            shape = network(blank).shape
+    except Exception as error:  # modules raise nearly anything on wrong tensors
+        what = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{path}: the network in this file does not run ({what}): export or train "
+            "it again"
+        ) from error
+    wide = shape[1] >= 6 if traits.final else shape[0] >= 4 + len(traits.names)
+    if len(shape) != 2 or not wide or not traits.names:
+        raise ModelError(
+            f"{path}: the network in this file gives {tuple(shape)}, which are no "
+            f"boxes of {len(traits.names)} classes: use a YOLO detector or segmenter"
+        )

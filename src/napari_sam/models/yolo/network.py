@@ -1,0 +1,160 @@
+"""What a detector asks of a YOLO network, and the answer of ultralytics' modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+
+from napari_sam.types import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+TASKS = ("detect", "segment")
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is to be known about a network before it is asked.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the classes, in their order.
+    stride : int
+        Sides of inputs are multiples of it.
+    imgsz : int
+        Size at which it looks at a plane unless told otherwise.
+    fixed : (height, width) or None
+        The only input size that it takes.
+    channels : int
+        3 for RGB, 1 for grey.
+    final : bool
+        It gives every object once; no boxes are to be suppressed.
+    """
+
+    names: tuple[str, ...]
+    stride: int = 32
+    imgsz: int = 640
+    fixed: tuple[int, int] | None = None
+    channels: int = 3
+    final: bool = False
+
+
+class Network(Protocol):
+    """What a detector asks."""
+
+    @property
+    def traits(self) -> Traits:
+        """What is to be known about it."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it wants its input."""
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Return the raw predictions for float32 (1, C, h, w) in 0..1.
+
+        (4 + classes + more, A), or (K, 6 + more) from a network whose answer is
+        `final`.
+        """
+
+
+class TorchNetwork:
+    """An ultralytics module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Is changed: its batch norms are folded, and of two heads the one for
+        suppression is kept, as ultralytics' own predictor does.
+    names : mapping or sequence of str
+    stride, imgsz : int
+    device : torch.device
+    limit : int
+        A network that gives every object once gives at most so many.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        names: Mapping[int, str] | Sequence[str],
+        *,
+        stride: int = 32,
+        imgsz: int = 640,
+        device: torch.device,
+        limit: int = 300,
+    ) -> None:
+        net: Any = module
+        net.eval().requires_grad_(False)
+        head = net.model[-1]
+        if getattr(head, "cv2", None) is not None:  # not folded away already
+            net.end2end = False
+        net.fuse(verbose=False)
+        # Planes come with their channels last, and convolutions are faster so.
+        net.float().to(device, memory_format=torch.channels_last)
+        final = bool(getattr(head, "end2end", False))
+        if final:
+            head.max_det = limit
+        self._module, self._device = net, device
+        self.traits = Traits(
+            class_names(names),
+            max(int(stride), 32),
+            imgsz,
+            channels=int(getattr(net, "yaml", {}).get("channels", 3)),
+            final=final,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._device
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Return the raw predictions."""
+        return _first(self._module(batch))[0]
+
+
+def check_head(path: Path, task: str | None, head: str) -> None:
+    """Check that a file's network gives boxes.
+
+    Raises
+    ------
+    ModelError
+    """
+    if task is None:
+        raise ModelError(
+            f"{path}: the file does not say what its network does, so ultralytics did "
+            "not write it: export it with ultralytics (yolo export format=onnx)"
+        )
+    if task not in TASKS:
+        raise ModelError(
+            f'{path}: this network is made for "{task}" and finds no objects: use one '
+            "for detect or segment"
+        )
+    if "RTDETR" in head:
+        raise ModelError(
+            f"{path}: this is an RT-DETR, which is not supported: use a YOLO detector "
+            "or segmenter"
+        )
+
+
+def class_names(names: Mapping[int, str] | Sequence[str]) -> tuple[str, ...]:
+    """Return class names in the order of their numbers; gaps are named by number."""
+    if not hasattr(names, "items"):
+        return tuple(str(name) for name in names)
+    known = {int(number): str(name) for number, name in names.items()}
+    return tuple(known.get(i, str(i)) for i in range(max(known, default=-1) + 1))
+
+
+def _first(found: Any) -> Tensor:
+    """Return the boxes; beside them there are masks and what training needs."""
+    while isinstance(found, (tuple, list)):
+        found = found[0]
+    tensor: Tensor = found
+    return tensor

@@ -1,0 +1,1 @@
+"""How the nuclei detector that ships was trained: crops, training, export."""

@@ -1,0 +1,76 @@
+"""Write a trained YOLO as files that can be shipped: YAML and safetensors.
+
+    python -m napari_sam.training.yolo.export RUN/yolo/weights/best.pt --version 0.1.0
+
+The YAML is the architecture, the safetensors the weights as ultralytics keeps them
+(the running average, in fp16). The catalog's sha256 is to be replaced by the one
+that is printed.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+import yaml
+from safetensors.torch import save
+
+from napari_sam.models.ultra import load_ultralytics
+from napari_sam.training.yolo.train import CONFIG, read_config
+
+SHIPPED = Path(__file__).parents[2] / "models" / "weights" / "nuclei-yolo.safetensors"
+
+
+def export(checkpoint: Path, output: Path, *, version: str, object_size: float) -> None:
+    """Write `output` and, beside it, the same name with `.yaml`.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        best.pt or last.pt of a training that has ended. It is unpickled: only for
+        files of one's own.
+    output : Path
+        Ends in .safetensors.
+    version : str
+    object_size : float
+        sqrt(area) in pixels of the median nucleus in the training's crops.
+    """
+    load_ultralytics()
+    network = torch.load(checkpoint, map_location="cpu", weights_only=False)["model"]
+    metadata = {
+        "architecture": "yolo",
+        "version": version,
+        "names": json.dumps(list(network.names.values())),
+        "object_size": str(object_size),
+    }
+    tensors = {
+        name: tensor.half().contiguous() if tensor.is_floating_point() else tensor
+        for name, tensor in network.state_dict().items()
+    }
+    kept = ("nc", "scale", "scales", "backbone", "head")
+    layers = {key: network.yaml[key] for key in kept if key in network.yaml}
+    output.with_suffix(".yaml").write_text(
+        yaml.safe_dump(layers, sort_keys=False, default_flow_style=None), "utf-8"
+    )
+    output.write_bytes(save(tensors, metadata))
+
+
+def main(
+    checkpoint: Path,
+    version: Annotated[str, typer.Option()],
+    output: Path = SHIPPED,
+    config: Path = CONFIG,
+) -> None:
+    """Export from the command line."""
+    from napari_sam.models.pocket.weights import file_sha256
+
+    size = read_config(config)["crops"]["object_size"]
+    export(checkpoint, output, version=version, object_size=size)
+    typer.echo(f"{output} {file_sha256(output)}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
