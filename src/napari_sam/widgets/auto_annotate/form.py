@@ -1,0 +1,227 @@
+"""The questions on the screen, and the recipe that their answers make."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import (
+    CheckBox,
+    ComboBox,
+    FloatSlider,
+    Select,
+    SpinBox,
+)
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sam.models.catalog import list_models
+from napari_sam.segment.recipe import Recipe, make_recipe
+from napari_sam.widgets.auto_annotate.parts import LEAST_CONFIDENCE
+from napari_sam.widgets.auto_annotate.rows import Rows
+from napari_sam.widgets.auto_annotate.words import title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.layers import Image
+    from qtpy.QtWidgets import QWidget
+
+FILE = "…"
+_TITLES = {"detector": "What finds the objects?", "model": "What outlines them?"}
+_FILES = {
+    "detector": "Detectors, boxes, labels (*.pt *.onnx *.csv *.txt *.tif *.tiff)",
+    "model": "Models (*.pt *.pth *.safetensors)",
+}
+_DETECTOR_TIP = "What looks for objects on the image."
+_MODEL_TIP = "What draws the outline of each object that was found."
+_CONF_TIP = (
+    "How sure the search must be of an object. Higher finds fewer objects. It is "
+    "not a probability."
+)
+
+
+def _parts(kind: str, files: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return (text, value) of everything that can be chosen."""
+    known = [(title_of(e), e.name) for e in list_models() if e.kind == kind]
+    picked = [(path.replace("\\", "/").rpartition("/")[2], path) for path in files]
+    return [*known, *picked, ("A file…", FILE)]
+
+
+class Form:
+    """All settings.
+
+    Parameters
+    ----------
+    settings : callable
+        Called after a change that may need no new search.
+    parts : callable
+        Called after another detector or model was chosen.
+    parent : QWidget
+        Where a dialog for files belongs to.
+
+    Attributes
+    ----------
+    image : ComboBox
+        The image layers, filled by the panel.
+    what, counts, more : Rows
+        What is looked for; what counts as an object; what is rarely changed.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Callable[[], None],
+        parts: Callable[[], None],
+        parent: QWidget,
+    ) -> None:
+        defaults = Recipe()
+        self._parent, self._parts_changed = parent, parts
+        self.files: dict[str, tuple[str, ...]] = {"detector": (), "model": ()}
+        self.image = ComboBox(label="Image", choices=[])
+        self.detector = self._part("detector", "Find", _DETECTOR_TIP)
+        self.model = self._part("model", "Outline with", _MODEL_TIP)
+        self._chosen = {"detector": self.detector.value, "model": self.model.value}
+        self.classes = Select(label="Only these", choices=[])
+        self.conf = FloatSlider(
+            label="Confidence",
+            min=LEAST_CONFIDENCE,
+            max=0.95,
+            step=0.01,
+            value=defaults.conf,
+            tooltip=_CONF_TIP,
+        )
+        self.min_area = SpinBox(
+            label="Smallest (pixels)",
+            min=0,
+            max=1_000_000,
+            value=defaults.min_area,
+            tooltip="Objects of fewer pixels than this are left out.",
+        )
+        self.max_hole = SpinBox(
+            label="Fill holes up to (%)",
+            min=0,
+            max=100,
+            value=round(100 * defaults.max_hole),
+            tooltip="A hole is filled if it is at most this part of its object.",
+        )
+        self.link = CheckBox(
+            label="",
+            text="One label per object through the stack",
+            value=defaults.link == "stack",
+            tooltip="An object keeps its label in the slices above and below it, or "
+            "in the next frames. Otherwise each slice has its own labels.",
+        )
+        self.iou = FloatSlider(
+            label="Overlap",
+            min=0,
+            max=1,
+            step=0.01,
+            value=defaults.iou,
+            tooltip="If two boxes overlap by more than this, the less sure one is "
+            "taken for a duplicate.",
+        )
+        self.max_det = SpinBox(
+            label="Most objects",
+            min=1,
+            max=100_000,
+            value=defaults.max_det,
+            tooltip="At most this many objects in a slice.",
+        )
+        self.contrast = ComboBox(
+            label="Contrast",
+            choices=[("same for all slices", "stack"), ("own for each", "plane")],
+            value=defaults.normalization,
+            tooltip="How brightness is prepared for the search. Its own for each "
+            "slice helps where the image fades with depth or time.",
+        )
+        self.what = Rows(self.image, self.detector, self.model, self.classes)
+        self.counts = Rows(self.conf, self.min_area, self.max_hole, self.link)
+        self.more = Rows(self.iou, self.max_det, self.contrast)
+        self.what.show_row(self.classes, False)
+        settings_widgets = (*self.counts.widgets, *self.more.widgets, self.classes)
+        for widget in settings_widgets:
+            widget.changed.connect(lambda _: settings())
+        for kind, box in (("detector", self.detector), ("model", self.model)):
+            box.changed.connect(partial(self._part_chosen, kind, box))
+
+    def recipe(self) -> Recipe:
+        """Return what is set.
+
+        Raises
+        ------
+        RecipeError
+            If a value cannot be; the controls do not offer any such.
+        """
+        return make_recipe(
+            detector=self.detector.value,
+            model=self.model.value,
+            classes=tuple(self.classes.value) or None,
+            conf=round(self.conf.value, 4),
+            iou=round(self.iou.value, 4),
+            max_det=self.max_det.value,
+            min_area=self.min_area.value,
+            max_hole=self.max_hole.value / 100,
+            link="stack" if self.link.value else "none",
+            normalization=self.contrast.value,
+        )
+
+    def pick(self, kind: str, path: str) -> None:
+        """Offer a file as detector or model, and choose it."""
+        if path not in self.files[kind]:
+            self.files[kind] = (*self.files[kind], path)
+        box = self.detector if kind == "detector" else self.model
+        with box.changed.blocked():
+            box.choices = _parts(kind, self.files[kind])
+            box.value = path
+        self._chosen[kind] = path
+        self._parts_changed()
+
+    def offer_images(self, layers: Sequence[Image], active: object) -> None:
+        """Offer these layers; the selected one is taken, else the one before."""
+        old = self.image.value
+        chosen = next((x for x in layers if x is active), None)
+        if chosen is None:
+            chosen = next((x for x in layers if x is old), next(iter(layers), None))
+        with self.image.changed.blocked():
+            self.image.choices = [(layer.name, layer) for layer in layers]
+            if chosen is not None:
+                self.image.value = chosen
+        if chosen is not old:
+            self.image.changed.emit(chosen)
+
+    def offer_classes(self, names: tuple[str, ...]) -> None:
+        """Let people choose among classes, where there are several."""
+        choices = [(name, number) for number, name in enumerate(names)]
+        if list(self.classes.choices) == [number for _, number in choices]:
+            return
+        with self.classes.changed.blocked():
+            self.classes.choices = choices
+            self.classes.value = []
+        self.what.show_row(self.classes, len(names) > 1)
+
+    def suit(self, stack: bool) -> None:
+        """Show only what matters for a stack, or for a single slice."""
+        self.counts.show_row(self.link, stack)
+        self.more.show_row(self.contrast, stack)
+
+    def _part_chosen(self, kind: str, box: ComboBox, value: str) -> None:
+        if value == FILE:
+            with box.changed.blocked():
+                box.value = self._chosen[kind]
+            # PyQt6 and PySide6 give (path, filter).
+            path, _ = QFileDialog.getOpenFileName(
+                self._parent, _TITLES[kind], "", f"{_FILES[kind]};;Any file (*)"
+            )
+            if path:
+                self.pick(kind, path)
+            return
+        self._chosen[kind] = value
+        self._parts_changed()
+
+    def _part(self, kind: str, label: str, tooltip: str) -> ComboBox:
+        return ComboBox(
+            label=label,
+            choices=_parts(kind, ()),
+            value=getattr(Recipe(), kind),
+            tooltip=tooltip,
+        )

@@ -1,0 +1,124 @@
+"""Results in the viewer: a Labels layer that lies exactly on its image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from napari_sam.widgets.auto_annotate.features import features_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.components import ViewerModel
+
+    from napari_sam.segment.result import PlaneResult
+    from napari_sam.widgets.auto_annotate.source import Source
+
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+def images(viewer: ViewerModel) -> list[Image]:
+    """Return the viewer's image layers, the topmost first."""
+    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
+
+
+def index_on_screen(
+    viewer: ViewerModel, layer: Image, source: Source
+) -> tuple[int, ...]:
+    """Return which plane of a layer the viewer's sliders are at."""
+    point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    return tuple(
+        int(np.clip(np.rint(at), 0, n - 1))
+        for at, n in zip(point, source.stack_shape, strict=False)
+    )
+
+
+class ResultLayer:
+    """A Labels layer that is filled plane by plane.
+
+    As soon as a person edits it, it is theirs: it is not written to any more.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+        Its place in the world is copied.
+    source : Source
+        What the image held when it was looked at.
+    trial : bool
+        Made to try things out on one plane.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, image: Image, source: Source, *, trial: bool
+    ) -> None:
+        self.source, self.trial = source, trial
+        self.edited = False
+        self._results: dict[tuple[int, ...], PlaneResult] = {}
+        self._viewer = viewer
+        self._pixels = np.zeros(source.shape, np.uint32)
+        place = {key: getattr(image, key) for key in _PLACE}
+        self.layer = Labels(self._pixels, opacity=0.6, **place)
+        self.rename(image, trial=trial)
+        viewer.add_layer(self.layer)
+        self.layer.events.paint.connect(self._mark)
+        self.layer.events.data.connect(self._mark)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is still in the viewer."""
+        return self.layer in self._viewer.layers
+
+    @property
+    def writable(self) -> bool:
+        """Whether it is still there, and still ours."""
+        return self.exists and not self.edited
+
+    @property
+    def results(self) -> list[PlaneResult]:
+        """What it shows."""
+        return list(self._results.values())
+
+    def count(self) -> int:
+        """Count the objects in it."""
+        ids = [result.objects["id"] for result in self._results.values()]
+        return len(np.unique(np.concatenate(ids))) if ids else 0
+
+    def rename(self, image: Image, *, trial: bool) -> None:
+        """Say in the layer list what it is."""
+        self.trial = trial
+        self.layer.name = f"{image.name}: objects{' (try-out)' * trial}"
+
+    def add(self, result: PlaneResult) -> None:
+        """Show the objects of one plane; the table follows with `tabulate`."""
+        self._results[result.index] = result
+        self._pixels[result.index] = result.labels
+        self.layer.refresh()
+
+    def replace(self, results: Sequence[PlaneResult]) -> None:
+        """Show these planes and no others."""
+        for index in self._results.keys() - {result.index for result in results}:
+            self._pixels[index] = 0
+        self._results = {result.index: result for result in results}
+        for result in results:
+            self._pixels[result.index] = result.labels
+        self.layer.refresh()
+
+    def tabulate(self) -> None:
+        """Put the object table into the layer's features."""
+        source = self.source
+        self.layer.features = features_of(
+            self._results.values(), source.stack_axes, source.stack_shape
+        )
+
+    def release(self) -> None:
+        """Leave the layer to the person."""
+        self.edited = True
+        self.layer.events.paint.disconnect(self._mark)
+        self.layer.events.data.disconnect(self._mark)
+
+    def _mark(self, event: Any = None) -> None:
+        self.edited = True

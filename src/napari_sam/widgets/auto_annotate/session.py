@@ -1,0 +1,268 @@
+"""The logic behind the widget: load, read, run, settle, cancel. No Qt, no napari.
+
+Every public method is called on one thread (the viewer's main thread), and the
+listener is told on that thread: whatever comes from elsewhere passes through
+`post`. Models are loaded on one thread, planes are read on another, models run on
+the lane.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
+from napari_sam.models.protocol import InputDetector, detector_for
+from napari_sam.types import NapariSamError
+from napari_sam.widgets.auto_annotate.objects import Objects, order
+from napari_sam.widgets.auto_annotate.parts import Parts, broadened, covers
+from napari_sam.widgets.auto_annotate.run import Ready, Run
+from napari_sam.widgets.auto_annotate.state import Listener, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_sam.images import Normalization
+    from napari_sam.models.protocol import Detector, PromptableModel
+    from napari_sam.segment.recipe import Recipe
+    from napari_sam.segment.result import PlaneResult
+    from napari_sam.widgets.auto_annotate.source import Source
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Session:
+    """Finds the objects of one image at a time.
+
+    Parameters
+    ----------
+    post : callable
+        Runs a function on the thread that uses the session.
+    listener : Listener
+    """
+
+    def __init__(self, post: Post, listener: Listener) -> None:
+        self._post = post
+        self._listener = listener
+        self._parts = Parts()
+        self._run: Run | None = None
+        self._contrast: tuple[Source, str, Normalization] | None = None
+        self._lane: tuple[str, LaneHandle] | None = None
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._state = State()
+
+    @property
+    def state(self) -> State:
+        """What the session is doing."""
+        return self._state
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Load a recipe's models ahead of their use, and tell their classes."""
+
+        def loaded(parts: tuple[PromptableModel, Detector]) -> None:
+            self._listener.classes_known(tuple(parts[1].class_names))
+
+        def failed(error: Exception) -> None:
+            if not self._state.busy:
+                self._tell(State("failed", error=say(error)))
+
+        self._on_thread(
+            "load", partial(self._parts.load, broadened(recipe)), loaded, failed
+        )
+
+    def try_plane(self, source: Source, index: tuple[int, ...], recipe: Recipe) -> None:
+        """Find the objects of one plane; a run that is going on ends."""
+        self._start(source, [index], recipe, Priority.ON_SCREEN)
+
+    def find_all(self, source: Source, recipe: Recipe) -> None:
+        """Find the objects of all planes; a run that is going on ends."""
+        self._start(source, order(source), recipe, Priority.BATCH)
+
+    def apply(self, recipe: Recipe) -> bool:
+        """Let something else count as an object, without running models again.
+
+        Returns
+        -------
+        bool
+            False if that cannot be told from what was found: it needs a run.
+        """
+        run = self._run
+        if run is None or run.objects is None or self._lane is None:
+            return False
+        if not covers(run.objects.ran, recipe):
+            return False
+
+        def settled(results: Sequence[PlaneResult]) -> None:
+            if self._run is run:
+                self._listener.settled(results)
+
+        def failed(error: Exception) -> None:
+            if self._run is run:
+                self._fail(error)
+
+        self._lane[1].submit(
+            partial(run.objects.settle, recipe),
+            slot="settle",
+            priority=Priority.ON_SCREEN,
+            done=settled,
+            failed=failed,
+        )
+        return True
+
+    def cancel(self) -> None:
+        """End the run; the planes that are done stay, and can still be settled."""
+        if self._run is None or not self._state.busy:
+            return
+        self._run.stop()
+        self._tell(State("stopped", self._run.done, self._run.total))
+
+    def forget(self) -> None:
+        """End the run and drop what was found: nothing can be settled any more."""
+        if self._run is not None:
+            self._run.stop()
+        self._run = None
+        self._tell(State())
+
+    def close(self) -> None:
+        """End everything; the session can be used again."""
+        if self._run is not None:
+            self._run.stop()
+        self._run = None
+        self._state = State()
+        if self._lane is not None:
+            self._lane[1].close()
+        self._lane = None
+        for thread in self._threads.values():
+            thread.shutdown(wait=False, cancel_futures=True)
+        self._threads = {}
+
+    def _start(
+        self,
+        source: Source,
+        indices: Sequence[tuple[int, ...]],
+        recipe: Recipe,
+        priority: Priority,
+    ) -> None:
+        if self._run is not None:
+            self._run.stop()
+        run = self._run = Run(source, indices, priority, self._read, self._progress)
+        run.finished, run.failed = self._finished, self._fail
+        self._tell(State("preparing", 0, run.total))
+        ran = broadened(recipe)
+
+        def loaded(parts: tuple[PromptableModel, Detector]) -> None:
+            if self._run is run and run.live:
+                self._listener.classes_known(tuple(parts[1].class_names))
+                work = partial(self._look, source, recipe, parts)
+                self._on_thread("read", work, looked, failed)
+
+        def looked(ready: Ready) -> None:
+            if self._run is run and run.live:
+                self._tell(State("running", 0, run.total))
+                lane = self._lane_for(ready.model.info.device)
+                run.begin(lane, Objects(source.stack_axes, ran, recipe), ready)
+
+        def failed(error: Exception) -> None:
+            if self._run is run and run.live:
+                self._fail(error)
+
+        self._on_thread("load", partial(self._parts.load, ran), loaded, failed)
+
+    def _look(
+        self,
+        source: Source,
+        recipe: Recipe,
+        parts: tuple[PromptableModel, Detector],
+    ) -> Ready:
+        """Look at the image as a whole; on the reading thread only."""
+        model, detector = parts
+        if isinstance(detector, InputDetector):
+            detector = detector_for(detector, source.name, source.stack())
+        return Ready(model, detector, self._measure(source, recipe))
+
+    def _measure(self, source: Source, recipe: Recipe) -> Normalization:
+        mode = recipe.normalization
+        if self._contrast is not None and self._contrast[:2] == (source, mode):
+            return self._contrast[2]
+        normalization = source.normalization(mode)
+        self._contrast = source, mode, normalization
+        return normalization
+
+    def _lane_for(self, device: str) -> LaneHandle:
+        if self._lane is not None and self._lane[0] != device:
+            self._lane[1].close()
+            self._lane = None
+        if self._lane is None:
+            self._lane = device, acquire(device, owner=self, post=self._post)
+        return self._lane[1]
+
+    def _read(
+        self,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._on_thread("read", work, done, failed)
+
+    def _progress(self, run: Run, result: PlaneResult) -> None:
+        if self._run is run and run.live:
+            self._listener.plane_found(result)
+        if self._run is run and run.live:  # the listener may have ended it
+            left = run.seconds_left()
+            self._tell(State("running", run.done, run.total, left))
+
+    def _finished(self, run: Run) -> None:
+        if self._run is run:
+            self._tell(State("done", run.done, run.total))
+
+    def _fail(self, error: Exception) -> None:
+        run = self._run
+        done, total = (run.done, run.total) if run is not None else (0, 0)
+        if run is not None:
+            run.stop()
+        self._tell(State("failed", done, total, error=say(error)))
+
+    def _tell(self, state: State) -> None:
+        self._state = state
+        self._listener.state_changed(state)
+
+    def _on_thread(
+        self,
+        name: str,
+        work: Callable[[], T],
+        done: Callable[[T], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Run `work` on a thread of ours, and tell the outcome where we are used."""
+        if name not in self._threads:
+            self._threads[name] = ThreadPoolExecutor(1, f"napari-sam {name}")
+        threads = self._threads[name]
+
+        def ended(future: Future[T]) -> None:
+            if not future.cancelled():
+                self._post(partial(deliver, future))
+
+        def deliver(future: Future[Any]) -> None:
+            if self._threads.get(name) is not threads:
+                return  # closed in the meantime
+            error = future.exception()
+            if error is None:
+                done(future.result())
+            elif isinstance(error, Exception):
+                failed(error)
+
+        threads.submit(work).add_done_callback(ended)
+
+
+def say(error: Exception) -> str:
+    """Return one line that tells people what went wrong."""
+    text = " ".join(str(error).split())
+    if isinstance(error, NapariSamError):
+        return text
+    _log.error("an unexpected error", exc_info=error)
+    if isinstance(error, MemoryError):
+        return "the computer's memory is full: close other images, or take fewer slices"
+    return f"something unexpected happened ({type(error).__name__}: {text})"

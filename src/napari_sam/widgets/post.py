@@ -1,0 +1,36 @@
+"""The way back to the main thread."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Poster(QObject):
+    """Runs functions on the thread that made it, in the order they come.
+
+    Parameters
+    ----------
+    parent : QObject
+        With its end nothing is run any more.
+    """
+
+    _posted = Signal(object)
+
+    def __init__(self, parent: QObject) -> None:
+        super().__init__(parent)
+        # Qt queues it when the sender's thread is another one.
+        self._posted.connect(self._call)
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Run a function soon; from any thread, and without waiting for it."""
+        with suppress(RuntimeError):  # Qt's side of it has ended with the window
+            self._posted.emit(function)
+
+    def _call(self, function: Callable[[], None]) -> None:
+        function()

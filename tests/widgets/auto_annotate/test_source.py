@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from napari_sam.types import ImageError
+from napari_sam.widgets.auto_annotate.source import Source, stack_letters
+
+
+@pytest.mark.parametrize(
+    ("names", "letters"),
+    [
+        ((), ""),
+        (("-3",), "Z"),
+        (("t",), "T"),
+        (("time", "-3"), "TZ"),
+        (("-4", "-3"), "TZ"),
+        (("z", "t"), "ZT"),
+        (("z", "z"), "ZT"),
+        (("channel", "-4", "-3"), "PTZ"),
+    ],
+)
+def test_every_stack_axis_gets_a_letter_of_its_own(names, letters):
+    assert stack_letters(names) == letters
+
+
+def test_more_axes_than_letters_are_refused():
+    with pytest.raises(ImageError, match="too many"):
+        stack_letters(["?"] * 8)
+
+
+def test_a_stack_is_read_plane_by_plane(frames):
+    source = Source.from_layer(Image(frames, axis_labels=("t", "y", "x")))
+    assert (source.shape, source.stack_axes, len(source)) == (frames.shape, "T", 4)
+    assert np.array_equal(source.read((2,)), frames[2])
+    normalization = source.normalization("stack")
+    plane = source.plane((2,), normalization)
+    assert (plane.index, plane.shape) == ((2,), frames.shape[1:])
+    assert plane.normalization == normalization
+
+
+def test_colour_is_not_an_axis_of_the_stack():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    source = Source.from_layer(Image(pixels, rgb=True))
+    assert (source.shape, source.stack_axes) == ((3, 20, 30), "Z")
+    plane = source.plane((1,), source.normalization("stack"))
+    assert np.array_equal(plane.pixels, pixels[1])
+
+
+def test_of_a_pyramid_the_full_resolution_counts():
+    full = np.random.default_rng(0).random((64, 64))
+    source = Source.from_layer(Image([full, full[::2, ::2]], multiscale=True))
+    assert source.shape == (64, 64)
+    assert np.array_equal(source.read(()), full)
+
+
+def test_only_what_is_asked_for_is_read():
+    class Lazy:
+        shape, dtype, ndim = (5, 8, 9), np.dtype(np.uint8), 3
+        asked: list[tuple[int, ...]] = []  # noqa: RUF012
+
+        def __getitem__(self, key):
+            self.asked.append(key)
+            return np.zeros((8, 9), np.uint8)
+
+    source = Source(Lazy(), "lazy", (5, 8, 9), "Z", False)
+    source.read((3,))
+    assert Lazy.asked == [(3,)]
+
+
+def test_a_plane_that_cannot_be_read_is_named():
+    class Broken:
+        def __getitem__(self, key):
+            raise OSError("the disk is gone")
+
+    source = Source(Broken(), "far away", (5, 8, 9), "Z", False)
+    with pytest.raises(ImageError, match=r'"far away" at \(3\) .*the disk is gone'):
+        source.read((3,))
+
+
+def test_other_pixels_in_a_layer_are_noticed(frames):
+    layer = Image(frames)
+    source = Source.from_layer(layer)
+    assert source.holds(layer)
+    layer.data = frames.copy()
+    assert not source.holds(layer)
+
+
+def test_as_a_stack_of_the_other_rooms(frames):
+    stack = Source.from_layer(Image(frames, axis_labels=("t", "y", "x"))).stack()
+    assert (stack.axes, stack.stack_shape) == ("TYX", (4,))
+    assert np.array_equal(stack.read((1,)), frames[1])
+
+
+def test_an_axis_that_other_rooms_do_not_know_is_said():
+    source = Source(np.zeros((2, 2, 2, 8, 9)), "big", (2, 2, 2, 8, 9), "PTZ", False)
+    with pytest.raises(ImageError, match="more axes than time and depth"):
+        source.stack()
