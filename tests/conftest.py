@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import tempfile
@@ -18,6 +19,12 @@ HAS_DISPLAY = (
 if not HAS_DISPLAY:
     # Widgets still work without a display, OpenGL canvases do not.
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+# Of several bindings pytest-qt would take another one first than qtpy does.
+for binding in ("PyQt6", "PyQt5"):
+    if importlib.util.find_spec(binding) is not None:
+        os.environ.setdefault("PYTEST_QT_API", binding.lower())
+        break
 
 # Neither read nor change the preferences of whoever runs the tests.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")

@@ -3,11 +3,16 @@
 Upstream repeats the image for every prompt and projects it again and again. Here what
 prompts share is computed once per image, and the rest by cheaper orders of the same
 products (`attention`, `transformer`, `upscaling`), a few prompts at a time: those of
-one prompt fit into the cache, those of a hundred do not.
+one prompt fit into the cache, those of a hundred do not. On a CPU every thread takes
+prompts of its own: the products are so small that two threads on one of them wait for
+each other longer than they compute.
 """
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +28,8 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-# More prompts at once fall out of the cache, fewer read the tokens' weights more often;
-# upstream's decoder was quickest in chunks of one to four on two cores.
+# Prompts that a thread takes at once: fewer read the tokens' weights more often, more
+# keep an urgent request waiting longer.
 CHUNK = 4
 
 
@@ -125,11 +130,24 @@ class FastDecoder:
         multimask : bool
             Three candidates for each prompt, or one.
         """
-        for first in range(0, len(sparse), CHUNK):
-            part = slice(first, first + CHUNK)
-            masks = None if dense is None else dense[part]
-            logits, iou = self._decode(prepared, sparse[part], masks, multimask)
-            yield Decoded(first, logits, iou)
+        threads = torch.get_num_threads() if sparse.device.type == "cpu" else 1
+        with ThreadPoolExecutor(threads, initializer=_alone) as pool:
+            for begin in range(0, len(sparse), CHUNK * threads):
+                end = min(begin + CHUNK * threads, len(sparse))
+                size = math.ceil((end - begin) / threads)
+                parts = [
+                    slice(first, min(first + size, end))
+                    for first in range(begin, end, size)
+                ]
+
+                def decode(part: slice) -> Decoded:
+                    masks = None if dense is None else dense[part]
+                    found = self._decode(prepared, sparse[part], masks, multimask)
+                    return Decoded(part.start, *found)
+
+                with _one_thread_each():
+                    done = list(pool.map(decode, parts))
+                yield from done
 
     def __call__(
         self,
@@ -151,7 +169,10 @@ class FastDecoder:
         image: SharedImage | Tensor = prepared.shared
         if dense is not None:
             image = prepared.tokens + dense.flatten(2).mT
-        work = self._spare.pop() if self._spare else Workspace(sparse.device)
+        try:
+            work = self._spare.pop()
+        except IndexError:
+            work = Workspace(sparse.device)
         prompts = torch.cat([own, sparse], 1)
         tokens, upscaled = self._two_way.run(prompts, image, work)
         # The first mask is the answer to a prompt that is not ambiguous.
@@ -164,6 +185,27 @@ class FastDecoder:
         self._spare.append(work)
         iou = self._decoder.iou_prediction_head(tokens[:, 0])
         return logits, iou[:, chosen.start : chosen.stop]
+
+
+def _alone() -> None:
+    """Set up a thread that works beside others."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)  # they are slow, and a lane's are flushed, too
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the threads of the pool compute alone.
+
+    Most of torch counts the threads of each thread of Python, but MKL, which does
+    the products, counts those of the process.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _as_tokens(image: Tensor) -> Tensor:
