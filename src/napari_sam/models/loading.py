@@ -71,17 +71,13 @@ def detector_from_file(
     max_det: int,
     classes: Sequence[int] | None,
 ) -> Detector:
-    """Load a detector from its file.
+    """Load a detector's network from its file.
 
     Raises
     ------
     ModelError
         If the file is not one, with words that say what it seems to be.
     """
-    from napari_sam.models.given import GivenFiles, is_given
-
-    if is_given(path):
-        return GivenFiles(path, conf=conf, max_det=max_det, classes=classes)
     kind = inspect_file(path).kind
     if kind in (Kind.DETECTOR, Kind.ONNX):
         from napari_sam.models.yolo.loading import load_yolo as load

@@ -10,6 +10,7 @@ that is printed.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -52,10 +53,19 @@ def export(checkpoint: Path, output: Path, *, version: str, object_size: float) 
     }
     kept = ("nc", "scale", "scales", "backbone", "head")
     layers = {key: network.yaml[key] for key in kept if key in network.yaml}
-    output.with_suffix(".yaml").write_text(
-        yaml.safe_dump(layers, sort_keys=False, default_flow_style=None), "utf-8"
-    )
-    output.write_bytes(save(tensors, metadata))
+    text = yaml.safe_dump(layers, sort_keys=False, default_flow_style=None)
+    _replace(output.with_suffix(".yaml"), text.encode())
+    _replace(output, save(tensors, metadata))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside `path`, then rename."""
+    beside = path.with_name(f"{path.name}.tmp")
+    with beside.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
 
 
 def main(
