@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_sam.models.options import DetectorOptions
+from napari_sam.models.sniff import file_sha256
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -161,22 +163,21 @@ def load_detector(
     ModelError
         If there is no such detector, device or class, or the file is no detector.
     """
+    options = DetectorOptions(
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        max_det=max_det,
+        classes=None if classes is None else tuple(classes),
+    )
     entry, file = _find(str(name), "detector"), name
     if entry is not None and entry.name == _YOLO and entry.path is not None:
         verify(entry)
         file, entry = entry.path, None
     if entry is not None:
-        detector = _built_in(entry, model, device, conf, iou, max_det)
+        detector = _built_in(entry, model, device, options)
     elif _is_file(file):
-        detector = _from_file(
-            Path(file),
-            device=device,
-            conf=conf,
-            iou=iou,
-            imgsz=imgsz,
-            max_det=max_det,
-            classes=classes,
-        )
+        detector = _from_file(Path(file), device, options)
     else:
         raise ModelError(
             f'there is no detector "{name}"{_other(str(name), "model")}: use '
@@ -190,14 +191,12 @@ def _built_in(
     entry: CatalogEntry,
     model: PromptableModel | None,
     device: str,
-    conf: float,
-    iou: float,
-    max_det: int,
+    options: DetectorOptions,
 ) -> Detector:
     if entry.path is None:
         from napari_sam.models.threshold import ThresholdDetector
 
-        return ThresholdDetector(conf=conf, max_det=max_det)
+        return ThresholdDetector(options)
     from napari_sam.models.runtime import import_torch
 
     import_torch()
@@ -208,38 +207,23 @@ def _built_in(
         model = load_model("pocket", device)
     if not isinstance(model, PocketModel):
         raise ModelError(f'the detector "{entry.name}" needs the built-in model')
-    return PocketDetector(model, conf=conf, iou=iou, max_det=max_det)
+    return PocketDetector(model, options)
 
 
-def _from_file(
-    path: Path,
-    *,
-    device: str,
-    conf: float,
-    iou: float,
-    imgsz: int | None,
-    max_det: int,
-    classes: Sequence[int] | None,
-) -> Detector:
+def _from_file(path: Path, device: str, options: DetectorOptions) -> Detector:
     """Load objects that are known already, or a network."""
     from napari_sam.models.given import GivenFiles, is_given
 
     if is_given(path):
-        return GivenFiles(path, conf=conf, max_det=max_det, classes=classes)
+        return GivenFiles(
+            path, conf=options.conf, max_det=options.max_det, classes=options.classes
+        )
     from napari_sam.models.runtime import import_torch
 
     import_torch()
     from napari_sam.models.loading import detector_from_file
 
-    return detector_from_file(
-        path,
-        device=device,
-        conf=conf,
-        iou=iou,
-        imgsz=imgsz,
-        max_det=max_det,
-        classes=classes,
-    )
+    return detector_from_file(path, device, options)
 
 
 def _check_classes(
@@ -263,11 +247,8 @@ def verify(entry: CatalogEntry) -> None:
     """
     if entry.path is None:
         return
-    import hashlib
-
     try:
-        with entry.path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(entry.path)
     except OSError as error:
         raise ModelError(
             f"{entry.path}: the weights cannot be read ({error.strerror}); "

@@ -9,9 +9,9 @@ from napari_sam.models.sniff import Kind, inspect_file, shown
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_sam.models.options import DetectorOptions
     from napari_sam.models.protocol import Detector, PromptableModel
 
 _POCKET = "pocket-"
@@ -61,16 +61,7 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
     )
 
 
-def detector_from_file(
-    path: Path,
-    *,
-    device: str,
-    conf: float,
-    iou: float,
-    imgsz: int | None,
-    max_det: int,
-    classes: Sequence[int] | None,
-) -> Detector:
+def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Detector:
     """Load a detector's network from its file.
 
     Raises
@@ -84,15 +75,7 @@ def detector_from_file(
     else:
         _check_ours(path)
         from napari_sam.models.yolo.nuclei import load_nuclei as load
-    return load(
-        path,
-        device=device,
-        conf=conf,
-        iou=iou,
-        imgsz=imgsz,
-        max_det=max_det,
-        classes=classes,
-    )
+    return load(path, options, device=device)
 
 
 def _check_ours(path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from skimage import feature, filters, measure, segmentation
 
+from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.types import Detections
 
@@ -35,16 +36,14 @@ class ThresholdDetector:
 
     Parameters
     ----------
-    conf : float
-        Least score.
-    max_det : int
-        Most objects on a plane.
+    options : DetectorOptions
+        Of these, `conf` and `max_det` have a meaning here.
     """
 
     class_names = ("object",)
 
-    def __init__(self, *, conf: float = 0.25, max_det: int = 300) -> None:
-        self._conf, self._max_det = conf, max_det
+    def __init__(self, options: DetectorOptions = DEFAULTS) -> None:
+        self._conf, self._max_det = options.conf, options.max_det
 
     @property
     def info(self) -> ModelInfo:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from napari_sam.images import make_plane
+from napari_sam.models.options import DetectorOptions
 from napari_sam.models.ultra import load_ultralytics, quiet
 from napari_sam.models.yolo.loading import load_yolo
 from napari_sam.types import ModelError
@@ -53,7 +54,9 @@ def test_an_onnx_file_gives_what_ultralytics_gets_from_it(export, photo, options
     path = export(**options)
     asked = {"conf": 0.02, "iou": 0.45}
     boxes, scores = framed(path, photo, **asked)
-    (found,) = load_yolo(path, device="cpu", **asked).detect([make_plane(photo)])
+    (found,) = load_yolo(path, DetectorOptions(**asked), device="cpu").detect(
+        [make_plane(photo)]
+    )
     assert len(boxes) > 3
     assert found.boxes == pytest.approx(boxes, abs=0.1)
     assert found.scores == pytest.approx(scores, abs=1e-4)
@@ -62,9 +65,9 @@ def test_an_onnx_file_gives_what_ultralytics_gets_from_it(export, photo, options
 def test_an_onnx_file_knows_its_classes_and_its_only_size(export):
     path = export()
     assert load_yolo(path, device="cpu").class_names == ("kind 0", "kind 1", "kind 2")
-    assert load_yolo(path, device="cpu", imgsz=224)
+    assert load_yolo(path, DetectorOptions(imgsz=224), device="cpu")
     with pytest.raises(ModelError, match="exported for 160 × 224 pixels"):
-        load_yolo(path, device="cpu", imgsz=640)
+        load_yolo(path, DetectorOptions(imgsz=640), device="cpu")
 
 
 def test_an_onnx_file_of_others_is_refused(tmp_path, export):
@@ -85,7 +88,9 @@ def test_an_onnx_file_of_others_is_refused(tmp_path, export):
 def test_a_segmenter_gives_its_boxes(make_pt, photo):
     path = make_pt("yolo11n-seg.yaml")
     asked = {"conf": 0.3, "iou": 0.45, "imgsz": 320}
-    (found,) = load_yolo(path, device="cpu", **asked).detect([make_plane(photo)])
+    (found,) = load_yolo(path, DetectorOptions(**asked), device="cpu").detect(
+        [make_plane(photo)]
+    )
     boxes, scores = framed(path, photo, **asked)
     # Ultralytics leaves out boxes whose own mask is empty; SAM may still fill them.
     away = np.abs(found.boxes[:, None] - boxes).max(-1)
@@ -102,11 +107,17 @@ def test_a_head_that_gives_every_object_once_is_not_suppressed(
     path = save(module.eval().fuse(verbose=False), tmp_path / "final.pt")
     asked = {"conf": 0.3, "imgsz": 320}
     plane = make_plane(photo)
-    (strict,) = load_yolo(path, device="cpu", iou=0.01, **asked).detect([plane])
-    (loose,) = load_yolo(path, device="cpu", iou=0.99, **asked).detect([plane])
+    (strict,) = load_yolo(
+        path, DetectorOptions(iou=0.01, **asked), device="cpu"
+    ).detect([plane])
+    (loose,) = load_yolo(path, DetectorOptions(iou=0.99, **asked), device="cpu").detect(
+        [plane]
+    )
     assert len(strict) > 3
     assert np.array_equal(strict.boxes, loose.boxes)
-    (few,) = load_yolo(path, device="cpu", max_det=2, **asked).detect([plane])
+    (few,) = load_yolo(path, DetectorOptions(max_det=2, **asked), device="cpu").detect(
+        [plane]
+    )
     assert len(few) == 2
     assert few.truncated
     assert not loose.truncated
@@ -114,7 +125,7 @@ def test_a_head_that_gives_every_object_once_is_not_suppressed(
 
 def test_a_network_for_grey_images_sees_grey(tmp_path, photo, build, save):
     path = save(build("yolo11n.yaml", channels=1), tmp_path / "grey.pt")
-    detector = load_yolo(path, device="cpu", conf=0.2, imgsz=320)
+    detector = load_yolo(path, DetectorOptions(conf=0.2, imgsz=320), device="cpu")
     weighed = np.rint(photo @ np.array([0.299, 0.587, 0.114], np.float32))
     grey = np.repeat(weighed.astype(np.uint8)[..., None], 3, -1)
     first, second = detector.detect([make_plane(photo), make_plane(grey)])
@@ -141,7 +152,7 @@ def test_other_tasks_are_refused(tmp_path, save, task, architecture, words):
 
 
 def test_nothing_is_left_of_training_mode(make_pt, photo):
-    detector = load_yolo(make_pt(), device="cpu", imgsz=320)
+    detector = load_yolo(make_pt(), DetectorOptions(imgsz=320), device="cpu")
     threads = torch.get_num_threads()
     first, second = detector.detect([make_plane(photo), make_plane(photo)])
     assert np.array_equal(first.boxes, second.boxes)

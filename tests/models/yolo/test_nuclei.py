@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from skimage.draw import disk
 
 from napari_sam.images import make_plane
+from napari_sam.models.options import DetectorOptions
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.yolo.network import Traits
 from napari_sam.models.yolo.nuclei import NucleiYolo, Scaling, load_nuclei
@@ -61,7 +62,7 @@ def detector(network, scaling=None, **options):
     info = ModelInfo("discs", "1", "", "cpu")
     # sqrt(area) of a disc of 24 pixels in diameter.
     scaling = scaling or Scaling(object_size=24 * np.sqrt(np.pi / 4))
-    return NucleiYolo(network, info, scaling, **options)
+    return NucleiYolo(network, info, scaling, DetectorOptions(**options))
 
 
 def assert_same(found, boxes, tolerance):
@@ -151,7 +152,7 @@ def test_a_shipped_detector_is_the_trained_one(shipped, photo):
 
 
 def test_a_shipped_detector_detects(shipped, photo):
-    detector = load_nuclei(shipped[0], device="cpu", conf=0.1)
+    detector = load_nuclei(shipped[0], DetectorOptions(conf=0.1), device="cpu")
     assert (detector.class_names, detector.info.version) == (("nucleus",), "7")
     (found,) = detector.detect([make_plane(photo)])
     assert len(found)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.images import make_plane
+from napari_sam.models.options import DetectorOptions
 from napari_sam.models.ultra import load_ultralytics, quiet
 from napari_sam.models.yolo.loading import load_yolo
 
@@ -45,7 +46,9 @@ def test_boxes_are_those_of_ultralytics(make_pt, photo, architecture, options):
     boxes, scores, classes = predicted(path, photo, **options)
     assert len(boxes) >= 5
     assert len(set(classes)) > 1
-    (found,) = load_yolo(path, device="cpu", **options).detect([make_plane(photo)])
+    (found,) = load_yolo(path, DetectorOptions(**options), device="cpu").detect(
+        [make_plane(photo)]
+    )
     assert found.boxes.dtype == np.float32
     # Not bit for bit: the same sums in another order, through a random network.
     assert np.allclose(found.scores, scores, atol=1e-3)

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 from torchvision.ops import nms
 
+from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.pocket.geometry import read_boxes
 from napari_sam.models.pocket.model import PocketModel
 from napari_sam.models.pocket.network import STRIDE
@@ -32,26 +33,14 @@ class PocketDetector:
     ----------
     model : PocketModel
         Its embeddings are read; a plane that it has encoded costs no more.
-    conf : float
-        Least confidence of a peak, 0 to 1.
-    iou : float
-        Of two boxes that overlap more, the weaker one is dropped.
-    max_det : int
-        Most objects on a plane.
+    options : DetectorOptions
+        `conf` is the least confidence of a peak, 0 to 1.
     """
 
     class_names = ("nucleus",)
 
-    def __init__(
-        self,
-        model: PocketModel,
-        *,
-        conf: float = 0.25,
-        iou: float = 0.45,
-        max_det: int = 300,
-    ) -> None:
-        self._model = model
-        self._conf, self._iou, self._max_det = conf, iou, max_det
+    def __init__(self, model: PocketModel, options: DetectorOptions = DEFAULTS) -> None:
+        self._model, self._options = model, options
 
     @property
     def info(self) -> ModelInfo:
@@ -76,7 +65,7 @@ class PocketDetector:
         height, width = embedding.shape
         centre = dense[0].sigmoid() ** _POWER
         peak = centre == F.max_pool2d(centre[None], 3, 1, 1)[0]
-        rows, columns = (peak & (centre >= self._conf)).nonzero(as_tuple=True)
+        rows, columns = (peak & (centre >= self._options.conf)).nonzero(as_tuple=True)
         scores = centre[rows, columns]
         points = (torch.stack([rows, columns], 1) + 0.5) * STRIDE
         boxes = read_boxes(dense, points)
@@ -85,11 +74,11 @@ class PocketDetector:
         sides = boxes[:, 2:] - boxes[:, :2]
         solid = (sides > 0.5).all(1)
         boxes, scores = boxes[solid], scores[solid]
-        keep = nms(boxes, scores, self._iou)
-        best = keep[: self._max_det]
+        keep = nms(boxes, scores, self._options.iou)
+        best = keep[: self._options.max_det]
         return Detections(
             boxes[best].float().cpu().numpy(),
             scores[best].float().cpu().numpy(),
             torch.zeros(len(best), dtype=torch.int64).numpy(),
-            truncated=len(keep) > self._max_det,
+            truncated=len(keep) > self._options.max_det,
         )

@@ -22,8 +22,9 @@ from napari_sam.models.pocket.geometry import (
     square_regions,
 )
 from napari_sam.models.pocket.network import REGION, STRIDE, Features, crop
-from napari_sam.models.pocket.weights import file_sha256, load_weights
+from napari_sam.models.pocket.weights import load_weights
 from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.sniff import file_sha256
 from napari_sam.types import (
     Candidates,
     Embedding,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -100,9 +99,3 @@ def _fold_norms(network: nn.Module) -> None:
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 module[i] = fuse_conv_bn_eval(convolution, norm)
                 module[i + 1] = nn.Identity()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file as hexadecimal text."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

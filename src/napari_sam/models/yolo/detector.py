@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_sam.models.lane import checkpoint
+from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.yolo import letterbox
 from napari_sam.models.yolo.suppress import only, read_final, read_rows, suppress
 from napari_sam.types import Detections, ModelError
@@ -34,17 +35,9 @@ class YoloDetector:
     ----------
     network : Network
     info : ModelInfo
-    conf : float
-        Boxes must have a higher score.
-    iou : float
-        Of two boxes of a class that overlap more, the weaker one is dropped.
-    imgsz : int, optional
-        The plane's longer side is resized to this many pixels; None: as the file
-        says. Rounded up to a multiple of the network's stride.
-    max_det : int
-        Most objects on a plane.
-    classes : sequence of int, optional
-        Only these; they keep their numbers.
+    options : DetectorOptions
+        Boxes must have a score above `conf`; `imgsz` is rounded up to a multiple
+        of the network's stride.
 
     Raises
     ------
@@ -56,18 +49,10 @@ class YoloDetector:
         self,
         network: Network,
         info: ModelInfo,
-        *,
-        conf: float = 0.25,
-        iou: float = 0.45,
-        imgsz: int | None = None,
-        max_det: int = 300,
-        classes: Sequence[int] | None = None,
+        options: DetectorOptions = DEFAULTS,
     ) -> None:
-        self._network, self._info = network, info
-        self._conf, self._iou, self._max_det = conf, iou, max_det
-        self._classes = None if classes is None else tuple(classes)
-        self._imgsz = imgsz
-        self._frame = self._frame_size(imgsz)
+        self._network, self._info, self._options = network, info, options
+        self._frame = self._frame_size(options.imgsz)
 
     @property
     def info(self) -> ModelInfo:
@@ -92,19 +77,19 @@ class YoloDetector:
         traits = self._network.traits
         stride = traits.stride if traits.fixed is None else None
         framed = letterbox.fit(pixels, self._frame, stride)
-        rows, full = self._rows(framed, self._conf)
+        rows, full = self._rows(framed, self._options.conf)
         return self._finished(rows, full)
 
     def _finished(self, rows: Tensor, full: bool = False) -> Detections:
         """Turn rows with boxes of the plane into what was asked for."""
         sides = rows[:, 2:4] - rows[:, :2]
         rows = rows[(sides > 0).all(1)]
-        kept = rows[: self._max_det].cpu().numpy()
+        kept = rows[: self._options.max_det].cpu().numpy()
         return Detections(
             np.ascontiguousarray(kept[:, :4], np.float32),
             kept[:, 4].astype(np.float32),
             kept[:, 5].astype(np.int64),
-            truncated=full or len(rows) > self._max_det,
+            truncated=full or len(rows) > self._options.max_det,
         )
 
     def _rows(self, framed: Framed, conf: float) -> tuple[Tensor, bool]:
@@ -129,10 +114,10 @@ class YoloDetector:
         if network.traits.final:
             rows = read_final(prediction, conf)
             full = 0 < len(prediction) == len(rows)
-            rows = only(rows.cpu(), self._classes)
+            rows = only(rows.cpu(), self._options.classes)
         else:
             rows = read_rows(prediction, len(self.class_names), conf)
-            rows = suppress(only(rows.cpu(), self._classes), self._iou)
+            rows = suppress(only(rows.cpu(), self._options.classes), self._options.iou)
         return torch.cat([framed.back(rows[:, :4]), rows[:, 4:]], 1), full
 
     def _channels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

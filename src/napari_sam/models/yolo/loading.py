@@ -7,28 +7,21 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sam.models.device import resolve_device
-from napari_sam.models.pocket.weights import file_sha256
+from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.sniff import file_sha256
 from napari_sam.models.yolo.detector import YoloDetector
 from napari_sam.models.yolo.network import Network, TorchNetwork, check_head
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 SUFFIXES = (".pt", ".onnx")
 
 
 def load_yolo(
-    path: Path,
-    *,
-    device: str = "auto",
-    conf: float = 0.25,
-    iou: float = 0.45,
-    imgsz: int | None = None,
-    max_det: int = 300,
-    classes: Sequence[int] | None = None,
+    path: Path, options: DetectorOptions = DEFAULTS, *, device: str = "auto"
 ) -> YoloDetector:
     """Load the user's own YOLO; nothing in the file is executed.
 
@@ -36,32 +29,24 @@ def load_yolo(
     ----------
     path : Path
         `.pt` of ultralytics' training, or `.onnx` of its export.
+    options : DetectorOptions
+        See `YoloDetector`.
     device : str
         As for `load_model`.
-    conf, iou, imgsz, max_det, classes
-        See `YoloDetector`.
 
     Raises
     ------
     ModelError
         If the file is no such network, or cannot be read.
     """
-    network = _load(path, device, max_det)
+    network = _load(path, device, options.max_det)
     if network.traits.channels not in (1, 3):
         raise ModelError(
             f"{path}: this network looks at {network.traits.channels} channels: use "
             "one for colour (3) or grey (1) images"
         )
     info = ModelInfo(path.name, "", file_sha256(path), str(network.device))
-    detector = YoloDetector(
-        network,
-        info,
-        conf=conf,
-        iou=iou,
-        imgsz=imgsz,
-        max_det=max_det,
-        classes=classes,
-    )
+    detector = YoloDetector(network, info, options)
     _try_out(path, network)
     return detector
 

@@ -16,8 +16,9 @@ import torch
 
 from napari_sam.models.device import resolve_device
 from napari_sam.models.lane import checkpoint
-from napari_sam.models.pocket.weights import file_sha256
+from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.sniff import file_sha256
 from napari_sam.models.yolo import letterbox
 from napari_sam.models.yolo.detector import YoloDetector
 from napari_sam.models.yolo.network import Network, TorchNetwork
@@ -26,7 +27,6 @@ from napari_sam.models.yolo.shipped import load_shipped
 from napari_sam.models.yolo.suppress import suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -88,11 +88,9 @@ class NucleiYolo(YoloDetector):
     network : Network
     info : ModelInfo
     scaling : Scaling
-    conf, iou, max_det, classes
-        See `YoloDetector`.
-    imgsz : int, optional
-        The plane's longer side is resized to this many pixels, whatever the size
-        of its objects.
+    options : DetectorOptions
+        With `imgsz` the plane's longer side is resized to that many pixels,
+        whatever the size of its objects.
     """
 
     def __init__(
@@ -100,29 +98,16 @@ class NucleiYolo(YoloDetector):
         network: Network,
         info: ModelInfo,
         scaling: Scaling,
-        *,
-        conf: float = 0.25,
-        iou: float = 0.45,
-        imgsz: int | None = None,
-        max_det: int = 300,
-        classes: Sequence[int] | None = None,
+        options: DetectorOptions = DEFAULTS,
     ) -> None:
-        super().__init__(
-            network,
-            info,
-            conf=conf,
-            iou=iou,
-            imgsz=imgsz,
-            max_det=max_det,
-            classes=classes,
-        )
+        super().__init__(network, info, options)
         self._scaling = scaling
 
     def _detect(self, pixels: npt.NDArray[np.uint8]) -> Detections:
-        if self._imgsz is not None:
+        if self._options.imgsz is not None:
             return super()._detect(pixels)
         rows = self._search(pixels)
-        return self._finished(rows[rows[:, 4] > self._conf])
+        return self._finished(rows[rows[:, 4] > self._options.conf])
 
     def _search(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
         """Look at several scales, then at the one that its objects need."""
@@ -156,7 +141,7 @@ class NucleiYolo(YoloDetector):
     def _at(self, pixels: npt.NDArray[np.uint8], factor: float) -> Tensor:
         """Return the rows of a plane at one scale, in the plane's pixels."""
         stride = self._network.traits.stride
-        conf = min(self._conf, self._scaling.conf)
+        conf = min(self._options.conf, self._scaling.conf)
         found = []
         for part, own in cut(
             pixels.shape[:2],
@@ -173,19 +158,15 @@ class NucleiYolo(YoloDetector):
             found.append(rows[((centre >= low) & (centre < high)).all(1)])
         if len(found) == 1:
             return found[0]
-        return suppress(torch.cat(found), self._iou)
+        return suppress(torch.cat(found), self._options.iou)
 
 
 def load_nuclei(
     path: Path,
+    options: DetectorOptions = DEFAULTS,
     *,
     name: str = "nuclei-yolo",
     device: str = "auto",
-    conf: float = 0.25,
-    iou: float = 0.45,
-    imgsz: int | None = None,
-    max_det: int = 300,
-    classes: Sequence[int] | None = None,
 ) -> NucleiYolo:
     """Load a detector that `training.yolo.export` has written.
 
@@ -193,11 +174,11 @@ def load_nuclei(
     ----------
     path : Path
         Ends in .safetensors; the architecture lies beside it, with .yaml.
+    options : DetectorOptions
+        See `NucleiYolo`.
     name : str
     device : str
         As for `load_model`.
-    conf, iou, imgsz, max_det, classes
-        See `NucleiYolo`.
 
     Raises
     ------
@@ -207,19 +188,10 @@ def load_nuclei(
     module, told = load_shipped(path)
     where = resolve_device(device)
     names = json.loads(told["names"])
-    network = TorchNetwork(module, names, device=where, limit=max_det + 1)
+    network = TorchNetwork(module, names, device=where, limit=options.max_det + 1)
     info = ModelInfo(name, told["version"], file_sha256(path), str(where))
     scaling = Scaling(object_size=float(told["object_size"]))
-    return NucleiYolo(
-        network,
-        info,
-        scaling,
-        conf=conf,
-        iou=iou,
-        imgsz=imgsz,
-        max_det=max_det,
-        classes=classes,
-    )
+    return NucleiYolo(network, info, scaling, options)
 
 
 def _sides(rows: Tensor) -> Tensor:

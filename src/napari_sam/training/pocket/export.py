@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from napari_sam.models.pocket.network import PocketNetwork
-from napari_sam.models.pocket.weights import file_sha256, save_weights
+from napari_sam.models.pocket.weights import save_weights
+from napari_sam.models.sniff import file_sha256
 
 SHIPPED = Path(__file__).parents[2] / "models" / "weights" / "pocket.safetensors"
 

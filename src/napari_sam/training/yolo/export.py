@@ -75,7 +75,7 @@ def main(
     config: Path = CONFIG,
 ) -> None:
     """Export from the command line."""
-    from napari_sam.models.pocket.weights import file_sha256
+    from napari_sam.models.sniff import file_sha256
 
     size = read_config(config)["crops"]["object_size"]
     export(checkpoint, output, version=version, object_size=size)
