@@ -42,7 +42,7 @@ from napari_sam.segment.propose import propose_plane
 SHAPE = (520, 696)
 LEAST_BOXES = 60
 WANTED = 2.5
-SMALLER = 0.62
+SMALLER = 0.57
 THEIRS = """
 import sys
 from ultralytics.data.annotator import auto_annotate

@@ -5,9 +5,9 @@ import threading
 import numpy as np
 import pytest
 
+from napari_sam.live.source import Source
 from napari_sam.segment import annotate, make_recipe
 from napari_sam.widgets.auto_annotate.session import Session, say
-from napari_sam.widgets.auto_annotate.source import Source
 
 
 class Listener:

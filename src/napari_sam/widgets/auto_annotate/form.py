@@ -17,8 +17,8 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam.models.catalog import list_models
 from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.widgets.auto_annotate.parts import LEAST_CONFIDENCE
-from napari_sam.widgets.auto_annotate.rows import Rows
 from napari_sam.widgets.auto_annotate.words import title_of
+from napari_sam.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

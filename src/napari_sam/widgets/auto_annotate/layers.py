@@ -5,35 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image, Labels
+from napari.layers import Labels
 
 from napari_sam.widgets.auto_annotate.features import features_of
+from napari_sam.widgets.layers import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Image
 
+    from napari_sam.live.source import Source
     from napari_sam.segment.result import PlaneResult
-    from napari_sam.widgets.auto_annotate.source import Source
-
-_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-
-
-def images(viewer: ViewerModel) -> list[Image]:
-    """Return the viewer's image layers, the topmost first."""
-    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
-
-
-def index_on_screen(
-    viewer: ViewerModel, layer: Image, source: Source
-) -> tuple[int, ...]:
-    """Return which plane of a layer the viewer's sliders are at."""
-    point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
-    return tuple(
-        int(np.clip(np.rint(at), 0, n - 1))
-        for at, n in zip(point, source.stack_shape, strict=False)
-    )
 
 
 class ResultLayer:
@@ -60,8 +44,7 @@ class ResultLayer:
         self._results: dict[tuple[int, ...], PlaneResult] = {}
         self._viewer = viewer
         self._pixels = np.zeros(source.shape, np.uint32)
-        place = {key: getattr(image, key) for key in _PLACE}
-        self.layer = Labels(self._pixels, opacity=0.6, **place)
+        self.layer = Labels(self._pixels, opacity=0.6, **place_of(image))
         self.rename(image, trial=trial)
         viewer.add_layer(self.layer)
         self.layer.events.paint.connect(self._mark)

@@ -10,10 +10,10 @@ from napari_sam.segment.propose import Proposals, propose_plane, settle
 
 if TYPE_CHECKING:
     from napari_sam.images import Plane
+    from napari_sam.live.source import Source
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
-    from napari_sam.widgets.auto_annotate.source import Source
 
 
 def order(source: Source) -> list[tuple[int, ...]]:

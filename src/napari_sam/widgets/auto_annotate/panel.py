@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QWidget
 
+from napari_sam.live.source import Source
+from napari_sam.live.threads import say
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.auto_annotate import words
 from napari_sam.widgets.auto_annotate.form import Form
-from napari_sam.widgets.auto_annotate.layers import images, index_on_screen
 from napari_sam.widgets.auto_annotate.results import GoneError, Results
-from napari_sam.widgets.auto_annotate.session import Session, say
-from napari_sam.widgets.auto_annotate.source import Source
+from napari_sam.widgets.auto_annotate.session import Session
 from napari_sam.widgets.auto_annotate.view import View
+from napari_sam.widgets.layers import images, index_on_screen
 from napari_sam.widgets.post import Poster
 
 if TYPE_CHECKING:

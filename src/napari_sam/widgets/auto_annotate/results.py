@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sam.live.source import Source
     from napari_sam.segment.result import PlaneResult
-    from napari_sam.widgets.auto_annotate.source import Source
 
 
 class GoneError(Exception):

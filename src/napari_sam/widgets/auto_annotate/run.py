@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_sam.images import Normalization, Plane
+    from napari_sam.live.source import Source
     from napari_sam.models.lane import LaneHandle, Priority, Request
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.result import PlaneResult
     from napari_sam.widgets.auto_annotate.objects import Objects
-    from napari_sam.widgets.auto_annotate.source import Source
 
 # Planes that are read or wait for the lane: one more than it works on, so that it
 # never waits for the disk, and memory holds no more than these.

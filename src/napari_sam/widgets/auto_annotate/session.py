@@ -8,14 +8,12 @@ the lane.
 
 from __future__ import annotations
 
-import logging
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
 from napari_sam.models.protocol import InputDetector, detector_for
-from napari_sam.types import NapariSamError
 from napari_sam.widgets.auto_annotate.objects import Objects, order
 from napari_sam.widgets.auto_annotate.parts import Parts, broadened, covers
 from napari_sam.widgets.auto_annotate.run import Ready, Run
@@ -25,13 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_sam.images import Normalization
+    from napari_sam.live.source import Source
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
-    from napari_sam.widgets.auto_annotate.source import Source
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 class Session:
@@ -51,7 +48,7 @@ class Session:
         self._run: Run | None = None
         self._contrast: tuple[Source, str, Normalization] | None = None
         self._lane: tuple[str, LaneHandle] | None = None
-        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._threads = Threads(post)
         self._state = State()
 
     @property
@@ -69,7 +66,7 @@ class Session:
             if not self._state.busy:
                 self._tell(State("failed", error=say(error)))
 
-        self._on_thread(
+        self._threads.run(
             "load", partial(self._parts.load, broadened(recipe)), loaded, failed
         )
 
@@ -135,9 +132,7 @@ class Session:
         if self._lane is not None:
             self._lane[1].close()
         self._lane = None
-        for thread in self._threads.values():
-            thread.shutdown(wait=False, cancel_futures=True)
-        self._threads = {}
+        self._threads.close()
 
     def _start(
         self,
@@ -157,7 +152,7 @@ class Session:
             if self._run is run and run.live:
                 self._listener.classes_known(tuple(parts[1].class_names))
                 work = partial(self._look, source, recipe, parts)
-                self._on_thread("read", work, looked, failed)
+                self._threads.run("read", work, looked, failed)
 
         def looked(ready: Ready) -> None:
             if self._run is run and run.live:
@@ -169,7 +164,7 @@ class Session:
             if self._run is run and run.live:
                 self._fail(error)
 
-        self._on_thread("load", partial(self._parts.load, ran), loaded, failed)
+        self._threads.run("load", partial(self._parts.load, ran), loaded, failed)
 
     def _look(
         self,
@@ -205,7 +200,7 @@ class Session:
         done: Callable[[T], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self._on_thread("read", work, done, failed)
+        self._threads.run("read", work, done, failed)
 
     def _progress(self, run: Run, result: PlaneResult) -> None:
         if self._run is run and run.live:
@@ -228,41 +223,3 @@ class Session:
     def _tell(self, state: State) -> None:
         self._state = state
         self._listener.state_changed(state)
-
-    def _on_thread(
-        self,
-        name: str,
-        work: Callable[[], T],
-        done: Callable[[T], None],
-        failed: Callable[[Exception], None],
-    ) -> None:
-        """Run `work` on a thread of ours, and tell the outcome where we are used."""
-        if name not in self._threads:
-            self._threads[name] = ThreadPoolExecutor(1, f"napari-sam {name}")
-        threads = self._threads[name]
-
-        def ended(future: Future[T]) -> None:
-            if not future.cancelled():
-                self._post(partial(deliver, future))
-
-        def deliver(future: Future[Any]) -> None:
-            if self._threads.get(name) is not threads:
-                return  # closed in the meantime
-            error = future.exception()
-            if error is None:
-                done(future.result())
-            elif isinstance(error, Exception):
-                failed(error)
-
-        threads.submit(work).add_done_callback(ended)
-
-
-def say(error: Exception) -> str:
-    """Return one line that tells people what went wrong."""
-    text = " ".join(str(error).split())
-    if isinstance(error, NapariSamError):
-        return text
-    _log.error("an unexpected error", exc_info=error)
-    if isinstance(error, MemoryError):
-        return "the computer's memory is full: close other images, or take fewer slices"
-    return f"something unexpected happened ({type(error).__name__}: {text})"

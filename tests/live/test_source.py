@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
+from napari_sam.live.source import Source, stack_letters
 from napari_sam.types import ImageError
-from napari_sam.widgets.auto_annotate.source import Source, stack_letters
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""What our layers have in common with the image that they belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from napari_sam.live.source import Source
+
+_PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+
+
+def place_of(layer: Layer) -> dict[str, Any]:
+    """Return the arguments that put another layer exactly where this one is."""
+    return {key: getattr(layer, key) for key in _PLACE}
+
+
+def images(viewer: ViewerModel) -> list[Image]:
+    """Return the viewer's image layers, the topmost first."""
+    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
+
+
+def index_on_screen(
+    viewer: ViewerModel, layer: Image, source: Source
+) -> tuple[int, ...]:
+    """Return which plane of a layer the viewer's sliders are at."""
+    point = layer.world_to_data(viewer.dims.point[-layer.ndim :])
+    return tuple(
+        int(np.clip(np.rint(at), 0, n - 1))
+        for at, n in zip(point, source.stack_shape, strict=False)
+    )
