@@ -23,6 +23,8 @@ def show_and_stop(self, event):
     if event.kind == "plane" and event.plane == 3:
         os.kill(os.getpid(), signal.{signal})
 Screen.__call__ = show_and_stop
+# A shell that runs the tests in the background has Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """
 # No file may be larger than this many bytes, as on a disk that is full.
