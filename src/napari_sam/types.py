@@ -59,6 +59,9 @@ class Prompt:
     mask : array, shape (H, W), optional
         The object as known so far on the whole plane: bool, or float logits
         (positive inside).
+    previous : Mask, optional
+        The answer that this prompt refines. A model starts from the `memory` that
+        it left there, or else from the pixels; where there is a `mask`, from that.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class Prompt:
     labels: IntArray = field(default_factory=lambda: np.empty(0, np.int64))
     box: Box | None = None
     mask: npt.NDArray[Any] | None = None
+    previous: Mask | None = None
 
     def __init__(
         self,
@@ -77,6 +81,8 @@ class Prompt:
         labels: npt.ArrayLike | None = None,
         box: Sequence[float] | None = None,
         mask: npt.ArrayLike | None = None,
+        *,
+        previous: Mask | None = None,
     ) -> None:
         yx = np.asarray([] if points is None else points, np.float32)
         yx = np.empty((0, 2), np.float32) if yx.size == 0 else np.atleast_2d(yx)
@@ -100,7 +106,13 @@ class Prompt:
         object.__setattr__(self, "labels", marks)
         object.__setattr__(self, "box", None if box is None else _checked_box(box))
         object.__setattr__(self, "mask", None if mask is None else _checked_mask(mask))
-        if self.box is None and self.mask is None and not (marks == 1).any():
+        if previous is not None and not previous.data.any():
+            raise PromptError(
+                "the previous answer is empty: there is nothing to refine"
+            )
+        object.__setattr__(self, "previous", previous)
+        known = (self.box, self.mask, self.previous)
+        if all(part is None for part in known) and not (marks == 1).any():
             raise PromptError(
                 "a prompt needs a box, a mask or at least one foreground point"
             )
@@ -126,6 +138,30 @@ def _checked_mask(mask: npt.ArrayLike) -> npt.NDArray[Any]:
     return array
 
 
+def check_prompts(prompts: Sequence[Prompt], shape: tuple[int, int]) -> None:
+    """Make sure that masks and previous answers fit a plane of this shape.
+
+    Raises
+    ------
+    PromptError
+        For the first prompt that does not fit, with its number.
+    """
+    for number, prompt in enumerate(prompts):
+        if prompt.mask is not None and prompt.mask.shape != shape:
+            raise PromptError(
+                f"prompt {number}: the mask is {prompt.mask.shape}, the plane is "
+                f"{shape}; they must be the same"
+            )
+        if prompt.previous is None:
+            continue
+        y0, x0, y1, x1 = prompt.previous.box
+        if min(y0, x0) < 0 or y1 > shape[0] or x1 > shape[1]:
+            raise PromptError(
+                f"prompt {number}: the previous answer reaches to {(y1, x1)}, the "
+                f"plane is {shape}; it must be an answer on such a plane"
+            )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mask:
     """One candidate mask, kept in its own bounding box.
@@ -140,12 +176,15 @@ class Mask:
     stability : float
         IoU of the mask with itself when its threshold is moved up and down
         (Kirillov et al. 2023, section "Segment Anything Data Engine").
+    memory : Any
+        Opaque; what the model that made this mask needs to refine it. Never saved.
     """
 
     box: tuple[int, int, int, int]
     data: BoolArray
     score: float
     stability: float = 1.0
+    memory: Any = None
 
     @property
     def area(self) -> int:
@@ -172,15 +211,18 @@ class Mask:
         *,
         score: float = 1.0,
         stability: float = 1.0,
+        memory: Any = None,
     ) -> Mask:
         """Crop a bool array (h, w), whose corner lies at `offset`, to its object."""
         rows, columns = np.flatnonzero(array.any(1)), np.flatnonzero(array.any(0))
         if rows.size == 0:
-            return cls((0, 0, 0, 0), np.zeros((0, 0), np.bool_), score, stability)
+            nothing = np.zeros((0, 0), np.bool_)
+            return cls((0, 0, 0, 0), nothing, score, stability, memory)
         y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         dy, dx = offset
         box = (int(y0 + dy), int(x0 + dx), int(y1 + dy), int(x1 + dx))
-        return cls(box, np.ascontiguousarray(array[y0:y1, x0:x1]), score, stability)
+        data = np.ascontiguousarray(array[y0:y1, x0:x1])
+        return cls(box, data, score, stability, memory)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

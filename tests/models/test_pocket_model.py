@@ -10,7 +10,7 @@ from scipy import ndimage
 import napari_sam as ns
 from napari_sam.data import demo_images
 from napari_sam.images import make_plane
-from napari_sam.types import ModelError, PromptError
+from napari_sam.types import Mask, ModelError, PromptError
 
 
 @pytest.fixture(scope="module")
@@ -166,3 +166,62 @@ def test_embeddings_and_masks_that_do_not_fit_are_refused(model, field):
     foreign = type(embedding)("other", embedding.shape, embedding.tiles)
     with pytest.raises(ModelError, match="encode the plane again"):
         model.decode(foreign, [ns.Prompt(points=[(1, 1)])])
+
+
+def test_a_previous_answer_says_the_same_as_its_mask(model, field):
+    image, _, objects = field
+    embedding = model.encode(image)
+    clicks = [ns.Prompt(points=[point]) for *_, point in objects[:12]]
+    firsts = [answer.best for answer in model.decode(embedding, clicks)]
+    again = [ns.Prompt(previous=first) for first in firsts]
+    masks = [ns.Prompt(mask=first.full(image.shape)) for first in firsts]
+    pairs = zip(
+        model.decode(embedding, again), model.decode(embedding, masks), strict=True
+    )
+    for one, other in pairs:
+        assert len(one.masks) == 1
+        assert one.best.box == other.best.box
+        np.testing.assert_array_equal(one.best.data, other.best.data)
+    both = ns.Prompt(previous=firsts[0], mask=firsts[1].full(image.shape))
+    (drawn,) = model.decode(embedding, [both])
+    assert drawn.best.box == model.decode(embedding, masks[1:2])[0].best.box
+
+
+def test_corrections_refine_what_was_wrong(model):
+    demo = next(d for d in demo_images() if d.key == "histology")
+    image, labels = tifffile.imread(demo.image), tifffile.imread(demo.truth)
+    embedding = model.encode(image)
+    objects = [(n, np.argwhere(labels == n)[7]) for n in range(1, 60)]
+    clicks = [ns.Prompt(points=[inside + 0.5]) for _, inside in objects]
+    firsts = model.decode(embedding, clicks)
+    prompts = []
+    for (number, inside), first in zip(objects, firsts, strict=True):
+        truth = labels == number
+        wrong = np.pad(first.best.full(labels.shape) ^ truth, 1)
+        depth = ndimage.distance_transform_edt(wrong)[1:-1, 1:-1]
+        at = np.unravel_index(depth.argmax(), depth.shape)
+        points = np.add([inside, at], 0.5)
+        prompts.append(
+            ns.Prompt(points=points, labels=[1, truth[at]], previous=first.best)
+        )
+    refined = model.decode(embedding, prompts)
+    before = mean_iou(firsts, labels, objects)
+    assert mean_iou(refined, labels, objects) > before + 0.03
+
+
+def test_integers_are_a_mask_where_they_are_positive(model, field):
+    image, labels, objects = field
+    embedding = model.encode(image)
+    mask = labels == objects[0][0]
+    one, other = model.decode(
+        embedding, [ns.Prompt(mask=mask), ns.Prompt(mask=mask.astype(np.uint8))]
+    )
+    np.testing.assert_array_equal(one.best.data, other.best.data)
+
+
+def test_a_previous_answer_on_a_larger_plane_is_refused(model, field):
+    image, *_ = field
+    embedding = model.encode(image[:50, :50])
+    far = Mask.from_array(np.ones((3, 3), bool), (49, 10))
+    with pytest.raises(PromptError, match="prompt 0: the previous answer reaches"):
+        model.decode(embedding, [ns.Prompt(previous=far)])

@@ -65,6 +65,7 @@ class PromptableModel(Protocol):
 
         `multimask` None lets the model decide: several candidates where the
         prompt is ambiguous (a single click), one otherwise.
+        A prompt with `previous` starts from that answer.
         """
 
 

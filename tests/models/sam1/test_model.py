@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import napari_sam as ns
 from napari_sam.models.protocol import PromptableModel
 from napari_sam.models.sam1 import model as module
-from napari_sam.types import Embedding, ModelError, PromptError
+from napari_sam.types import Embedding, Mask, ModelError, PromptError
 
 
 def same(first, second):
@@ -93,3 +95,59 @@ def test_decoding_ends_between_two_chunks(mobile, planes, monkeypatch):
         mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
     monkeypatch.undo()
     assert mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
+
+
+def start(mobile, plane):
+    """Return an embedding and a telling answer on it."""
+    embedding, _ = mobile.see(plane)
+    prompts = [ns.Prompt(points=[(y, x)]) for y in (30, 90) for x in (60, 140)]
+    answers = mobile.ours.decode(embedding, prompts)
+    found = [mask for answer in answers for mask in answer.masks]
+    size = plane.shape[0] * plane.shape[1]
+    return embedding, next(m for m in found if 0.1 < m.area / size < 0.9)
+
+
+def test_memory_is_more_than_the_pixels(mobile, planes):
+    embedding, answer = start(mobile, planes["square"])
+    assert answer.memory.logits.nbytes == 128 * 1024
+    bare = Mask(answer.box, answer.data, answer.score)
+    more = {"points": [(20, 30), (60, 70)], "labels": [0, 1]}
+    asked = [
+        ns.Prompt(**more, previous=answer),
+        ns.Prompt(**more, previous=bare),
+        ns.Prompt(**more, mask=answer.full(embedding.shape)),
+        ns.Prompt(**more),
+    ]
+    assert mobile.ours.decode(embedding, asked[:1])[0].best.memory is not None
+    known, pixels, mask, nothing = mobile.ours.decode_logits(embedding, asked)
+    np.testing.assert_allclose(pixels.logits, mask.logits, atol=1e-4)
+    apart = known.logits.std()
+    for other in (pixels, nothing):
+        assert np.abs(known.logits - other.logits).max() > 0.05 * apart
+
+
+def test_what_somebody_draws_counts_more_than_the_previous_answer(mobile, planes):
+    embedding, answer = start(mobile, planes["square"])
+    drawn = np.zeros(embedding.shape, bool)
+    drawn[200:260, 10:50] = True
+    both, alone = mobile.ours.decode_logits(
+        embedding, [ns.Prompt(mask=drawn, previous=answer), ns.Prompt(mask=drawn)]
+    )
+    np.testing.assert_allclose(both.logits, alone.logits, atol=1e-4)
+
+
+def test_of_another_model_or_plane_only_the_pixels_are_used(mobile, planes):
+    embedding, answer = start(mobile, planes["square"])
+    bare = replace(answer, memory=None)
+    strangers = (
+        replace(answer, memory="of some other kind"),
+        replace(answer, memory=replace(answer.memory, model="another")),
+        replace(answer, memory=replace(answer.memory, shape=(9, 9))),
+    )
+    prompts = [ns.Prompt(previous=mask) for mask in (bare, *strangers)]
+    first, *others = mobile.ours.decode_logits(embedding, prompts)
+    for other in others:
+        np.testing.assert_allclose(other.logits, first.logits, atol=1e-4)
+    with pytest.raises(PromptError, match="prompt 0: the previous answer reaches"):
+        small, _ = mobile.see(planes["tiny"])
+        mobile.ours.decode(small, [ns.Prompt(previous=answer)])

@@ -12,6 +12,7 @@ from napari_sam.models.sam1.masks import full_logits
 LOGITS = 1e-3  # of their standard deviation
 SCORES = 1e-3
 MASKS = 0.99  # IoU
+ROUNDED = 1e-2  # of their standard deviation, where what is refined was rounded
 MOST = ("click", "box", "mask", "click and box")
 
 
@@ -39,8 +40,11 @@ def prompts_for(shape, kinds=None):
     return {name: prompts[name] for name in kinds or prompts}
 
 
-def ask_authors(predictor, shape, prompt, several):
-    """Ask in their words: (x, y), with a pixel's centre at integers."""
+def ask_authors(predictor, shape, prompt, several, known=None):
+    """Ask in their words: (x, y), with a pixel's centre at integers.
+
+    `known` are the logits of an answer that is refined.
+    """
     given = {}
     if len(prompt.points):
         given["point_coords"] = prompt.points[:, ::-1].astype(float) - 0.5
@@ -49,7 +53,9 @@ def ask_authors(predictor, shape, prompt, several):
         y0, x0, y1, x1 = prompt.box
         given["box"] = np.array([x0, y0, x1, y1]) - 0.5
     if prompt.mask is not None:
-        given["mask_input"] = Frame.of(shape).low_mask(prompt.mask)[None]
+        known = Frame.of(shape).low_mask(prompt.mask)
+    if known is not None:
+        given["mask_input"] = known[None]
     return predictor.predict(**given, multimask_output=several, return_logits=True)
 
 
@@ -114,6 +120,58 @@ def test_one_or_three_candidates_as_asked(mobile, planes, multimask):
     plane = planes["wide"]
     prompts = prompts_for(plane.shape, ("click", "mask", "click and box"))
     assert_same(mobile, plane, prompts, multimask=multimask)
+
+
+def corrections(shape, previous, box=None):
+    """What a person may add to an answer."""
+    height, width = shape
+    clicks = {"points": [(height * 0.3, width * 0.5), (2, 3)], "labels": [0, 1]}
+    return {
+        "clicks": ns.Prompt(**clicks, previous=previous, box=box),
+        "nothing": ns.Prompt(previous=previous, box=box),
+    }
+
+
+@pytest.mark.parametrize("size", ["wide", "tall", "tiny", "large"])
+def test_an_answer_is_refined_as_the_authors_do(mobile, planes, size):
+    plane, shape = planes[size], planes[size].shape
+    embedding, theirs = mobile.see(plane)
+    (first,) = prompts_for(shape, ("click",)).values()
+    (answer,) = mobile.ours.decode(embedding, [first])
+    _, scores, logits = ask_authors(theirs, shape, first, several=True)
+    telling = 0
+    for previous in answer.masks:
+        if not previous.area:
+            continue
+        exact = logits[np.abs(scores - previous.score).argmin()]
+        kept = previous.memory.logits.astype(np.float32)
+        np.testing.assert_allclose(kept, exact, rtol=1e-3, atol=LOGITS * exact.std())
+        prompts = corrections(shape, previous)
+        asked = list(prompts.values())
+        lows = mobile.ours.decode_logits(embedding, asked)
+        answers = mobile.ours.decode(embedding, asked)
+        for prompt, low, refined in zip(asked, lows, answers, strict=True):
+            # What is kept of an answer is rounded: ask with that, and without.
+            rounded = ask_authors(theirs, shape, prompt, several=False, known=kept)
+            compare(Frame.of(shape), low, rounded)
+            telling += compare_masks(shape, refined, rounded)
+            whole = ask_authors(theirs, shape, prompt, several=False, known=exact)
+            np.testing.assert_allclose(
+                low.logits, whole[2], rtol=0, atol=ROUNDED * whole[2].std()
+            )
+    assert telling >= 2
+
+
+def test_refining_in_the_box_with_three_candidates(mobile, planes):
+    plane, shape = planes["square"], planes["square"].shape
+    embedding, theirs = mobile.see(plane)
+    (first,) = prompts_for(shape, ("box",)).values()
+    (answer,) = mobile.ours.decode(embedding, [first])
+    kept = answer.best.memory.logits.astype(np.float32)
+    for prompt in corrections(shape, answer.best, first.box).values():
+        (low,) = mobile.ours.decode_logits(embedding, [prompt], multimask=True)
+        expected = ask_authors(theirs, shape, prompt, several=True, known=kept)
+        compare(Frame.of(shape), low, expected)
 
 
 @pytest.mark.parametrize("kind", ["click", "box"])

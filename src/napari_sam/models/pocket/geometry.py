@@ -109,13 +109,26 @@ def resample(values: Tensor, old: Tensor, new: Tensor, outside: float) -> Tensor
     return moved[:, 0] + outside
 
 
-def cell_boxes(dense: Tensor) -> Tensor:
-    """Return the box (4, h, w) that each cell of a dense map (6, h, w) reads."""
-    height, width = dense.shape[-2:]
-    y = (torch.arange(height, device=dense.device) + 0.5) * STRIDE
-    x = (torch.arange(width, device=dense.device) + 0.5) * STRIDE
-    top, left, bottom, right = dense[2:].clamp(max=7).exp()
-    y, x = y[:, None], x[None, :]
+def cell_boxes(dense: Tensor, cells: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """Return the boxes that cells of a dense map (6, h, w) read.
+
+    Parameters
+    ----------
+    dense : (6, h, w)
+    cells : (rows, columns), each of shape (...), optional
+        By default all, (h, w): many more than a few clicks need.
+
+    Returns
+    -------
+    (4, ...)
+    """
+    if cells is None:
+        height, width = dense.shape[-2:]
+        rows = torch.arange(height, device=dense.device)[:, None].expand(-1, width)
+        cells = rows, torch.arange(width, device=dense.device).expand(height, -1)
+    rows, columns = cells
+    y, x = (rows + 0.5) * STRIDE, (columns + 0.5) * STRIDE
+    top, left, bottom, right = dense[2:, rows, columns].clamp(max=7).exp()
     return torch.stack([y - top, x - left, y + bottom, x + right])
 
 
@@ -135,13 +148,12 @@ def read_boxes(dense: Tensor, points: Tensor) -> Tensor:
     (K, 4)
     """
     height, width = dense.shape[-2:]
-    boxes = cell_boxes(dense)
     own = (points / STRIDE).floor().long()
     steps = torch.arange(-1, 2, device=dense.device)
     rows = (own[:, :1, None] + steps[:, None]).expand(-1, 3, 3).flatten(1)
     columns = (own[:, 1:, None] + steps[None, :]).expand(-1, 3, 3).flatten(1)
     rows, columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
-    votes = boxes[:, rows, columns].permute(1, 2, 0)  # (K, 9, 4)
+    votes = cell_boxes(dense, (rows, columns)).permute(1, 2, 0)  # (K, 9, 4)
     away_y = (rows + 0.5) * STRIDE - points[:, :1]
     away_x = (columns + 0.5) * STRIDE - points[:, 1:]
     weight = torch.exp(-(away_y**2 + away_x**2) / (2 * STRIDE**2))

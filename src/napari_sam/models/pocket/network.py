@@ -210,7 +210,14 @@ class PocketNetwork(nn.Module):
         """
         coarse = crop(features.coarse, regions, STRIDE, REGION // 2)
         fine = crop(features.fine, regions, STRIDE // 2, REGION)
-        logits, score = self.decoder(coarse, fine, prompts.flatten(0, 1))
+        # Otherwise sums of maps in two orders and copies between them take a third
+        # as long as the convolutions.
+        logits, score = self.decoder(
+            *(
+                part.contiguous(memory_format=torch.channels_last)
+                for part in (coarse, fine, prompts.flatten(0, 1))
+            )
+        )
         images, count = regions.shape[:2]
         return (
             logits.view(images, count, REGION, REGION),

@@ -4,21 +4,18 @@ Upstream repeats the image for every prompt and projects it again and again. Her
 prompts share is computed once per image, and the rest by cheaper orders of the same
 products (`attention`, `transformer`, `upscaling`), a few prompts at a time: those of
 one prompt fit into the cache, those of a hundred do not. On a CPU every thread takes
-prompts of its own: the products are so small that two threads on one of them wait for
-each other longer than they compute.
+prompts of its own (`crew`).
 """
 
 from __future__ import annotations
 
-import math
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from napari_sam.models.crew import Crew
 from napari_sam.models.sam1.transformer import SharedImage, TwoWay
 from napari_sam.models.sam1.upscaling import LOGITS, Upscaler
 from napari_sam.models.sam1.workspace import Workspace
@@ -130,24 +127,16 @@ class FastDecoder:
         multimask : bool
             Three candidates for each prompt, or one.
         """
-        threads = torch.get_num_threads() if sparse.device.type == "cpu" else 1
-        with ThreadPoolExecutor(threads, initializer=_alone) as pool:
-            for begin in range(0, len(sparse), CHUNK * threads):
-                end = min(begin + CHUNK * threads, len(sparse))
-                size = math.ceil((end - begin) / threads)
-                parts = [
-                    slice(first, min(first + size, end))
-                    for first in range(begin, end, size)
-                ]
 
-                def decode(part: slice) -> Decoded:
-                    masks = None if dense is None else dense[part]
-                    found = self._decode(prepared, sparse[part], masks, multimask)
-                    return Decoded(part.start, *found)
+        def decode(part: slice) -> Decoded:
+            masks = None if dense is None else dense[part]
+            found = self._decode(prepared, sparse[part], masks, multimask)
+            return Decoded(part.start, *found)
 
-                with _one_thread_each():
-                    done = list(pool.map(decode, parts))
-                yield from done
+        with Crew(sparse.device) as crew:
+            together = CHUNK * crew.size
+            for begin in range(0, len(sparse), together):
+                yield from crew.share(decode, begin, min(begin + together, len(sparse)))
 
     def __call__(
         self,
@@ -185,27 +174,6 @@ class FastDecoder:
         self._spare.append(work)
         iou = self._decoder.iou_prediction_head(tokens[:, 0])
         return logits, iou[:, chosen.start : chosen.stop]
-
-
-def _alone() -> None:
-    """Set up a thread that works beside others."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)  # they are slow, and a lane's are flushed, too
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the threads of the pool compute alone.
-
-    Most of torch counts the threads of each thread of Python, but MKL, which does
-    the products, counts those of the process.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _as_tokens(image: Tensor) -> Tensor:

@@ -72,32 +72,40 @@ class Frame:
         positions = self.positions(corners.reshape(*corners.shape[:-1], 2, 2))
         return positions.reshape(corners.shape)
 
-    def low_mask(self, mask: npt.NDArray[Any]) -> FloatArray:
+    def low_mask(
+        self, mask: npt.NDArray[Any], corner: tuple[int, int] = (0, 0)
+    ) -> FloatArray:
         """Turn a mask prompt into SAM's low-resolution logits.
 
         Parameters
         ----------
-        mask : array, shape (H, W)
+        mask : array, shape (h, w)
             Float logits, or bool or integers (object where > 0), which become
             -10 and 10. Each cell of the result is the antialiased mean of the
-            pixels around its centre. Beside the plane there is no object: -10.
+            pixels around its centre. Beside the mask there is no object: -10.
+        corner : (y, x)
+            Where the mask lies in the plane.
 
         Returns
         -------
         float32 array, shape (256, 256)
         """
-        if np.issubdtype(mask.dtype, np.floating):
-            above = np.asarray(mask, np.float32) + SURE
-        else:
-            above = (mask > 0).astype(np.float32) * (2 * SURE)
-        rows, columns = (
-            _down(size, inner)
-            for size, inner in zip(self.shape, self.inner, strict=True)
-        )
+        soft = np.issubdtype(mask.dtype, np.floating)
+        there = mask != -SURE if soft else mask > 0
         # Only where there is something: most objects are small.
-        y, x = (np.flatnonzero(above.any(axis)) for axis in (1, 0))
+        y, x = (np.flatnonzero(there.any(axis)) for axis in (1, 0))
         part = np.s_[y[0] : y[-1] + 1], np.s_[x[0] : x[-1] + 1]
-        low: FloatArray = rows[:, part[0]] @ above[part] @ columns[:, part[1]].T
+        if soft:
+            above = mask[part].astype(np.float32) + np.float32(SURE)
+        else:
+            above = there[part] * np.float32(2 * SURE)
+        rows, columns = (
+            _down(size, inner)[:, start + seen.start : start + seen.stop]
+            for size, inner, start, seen in zip(
+                self.shape, self.inner, corner, part, strict=True
+            )
+        )
+        low: FloatArray = rows @ above @ columns.T
         return low - np.float32(SURE)
 
     def axes(self) -> tuple[Axis, Axis]:

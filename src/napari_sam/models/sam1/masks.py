@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def full_logits(frame: Frame, logits: FloatArray) -> FloatArray:
     return plane
 
 
-def to_mask(frame: Frame, logits: FloatArray, score: float) -> Mask:
+def to_mask(frame: Frame, logits: FloatArray, score: float, memory: Any = None) -> Mask:
     """Cut one mask out of its low-resolution logits.
 
     Parameters
@@ -39,16 +39,20 @@ def to_mask(frame: Frame, logits: FloatArray, score: float) -> Mask:
         Positive inside of the object.
     score : float
         The IoU that the model predicts.
+    memory : Any
+        What the mask remembers.
 
     Returns
     -------
     Mask
         The same pixels as `full_logits(frame, logits) > 0`. Its stability is
-        measured on the low-resolution logits. An empty mask has the score 0.
+        measured on the low-resolution logits. An empty mask has the score 0 and
+        remembers nothing.
     """
     logits = _on_plane(frame, logits)
     where, data = _positive(frame, logits)
-    mask = Mask.from_array(data, where, score=score, stability=stability_score(logits))
+    stability = stability_score(logits)
+    mask = Mask.from_array(data, where, score=score, stability=stability, memory=memory)
     if mask.area:
         return mask
     return Mask(mask.box, mask.data, score=0.0, stability=0.0)

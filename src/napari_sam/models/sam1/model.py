@@ -16,6 +16,7 @@ from napari_sam.models.sam1.decoder import FastDecoder, Prepared
 from napari_sam.models.sam1.encoder import ImageEncoder, Precision
 from napari_sam.models.sam1.geometry import Frame
 from napari_sam.models.sam1.masks import to_mask
+from napari_sam.models.sam1.memory import Memory
 from napari_sam.models.sam1.prompts import batches
 from napari_sam.types import (
     Candidates,
@@ -140,7 +141,8 @@ class Sam1Model:
         embedding : Embedding
             From this model.
         prompts : sequence of Prompt
-            Points, a box, a mask, or any mix.
+            Points, a box, a mask, a previous answer, or any mix. Refining an
+            answer of this model on such a plane is what Meta's `mask_input` does.
         multimask : bool, optional
             Three candidates (True) or one (False) for each prompt; by default
             three where there is only one click.
@@ -156,17 +158,21 @@ class Sam1Model:
         ModelError
             If the embedding is another model's.
         PromptError
-            If a mask prompt has another shape than the plane.
+            If a mask or a previous answer does not fit the plane.
         """
         frame = Frame.of(embedding.shape)
         answers: dict[int, Candidates] = {}
         for number, low in self._answers(embedding, prompts, multimask):
             masks = [
-                to_mask(frame, logits, float(score))
+                self._mask(frame, logits, float(score))
                 for logits, score in zip(low.logits, low.scores, strict=True)
             ]
             answers[number] = Candidates(tuple(sorted(masks, key=_worse)))
         return [answers[number] for number in range(len(prompts))]
+
+    def _mask(self, frame: Frame, logits: FloatArray, score: float) -> Mask:
+        memory = Memory.of(self._info.sha256, frame.shape, logits)
+        return to_mask(frame, logits, score, memory)
 
     def decode_logits(
         self,
@@ -191,7 +197,7 @@ class Sam1Model:
         """Yield the number of a prompt and its answer, in the decoder's order."""
         features = self._features(embedding)
         frame = Frame.of(embedding.shape)
-        for batch in batches(frame, prompts, multimask):
+        for batch in batches(frame, prompts, multimask, self._info.sha256):
             sparse, dense = self._encoded(batch)
             prepared = self._prepare(features)
             chunks = self._decoder.chunks(
