@@ -147,6 +147,28 @@ def annotate(
     classes: Annotated[
         str | None, typer.Option(help="Classes to keep, by number: 0,1.")
     ] = None,
+    points_per_side: Annotated[
+        int,
+        typer.Option(help='Clicks along each side, for the detector "everything".'),
+    ] = 32,
+    crop_layers: Annotated[
+        int,
+        typer.Option(
+            help='How often "everything" halves the plane, to look at enlarged parts.'
+        ),
+    ] = 0,
+    min_area: Annotated[
+        int, typer.Option(help="Leave out objects of fewer pixels.")
+    ] = 8,
+    max_area: Annotated[
+        int | None, typer.Option(help="Leave out objects of more pixels.")
+    ] = None,
+    min_stability: Annotated[
+        float, typer.Option(help="Leave out objects of less stability, 0 to 1.")
+    ] = 0.0,
+    border: Annotated[
+        bool, typer.Option(help="Keep objects that the edge of the plane may have cut.")
+    ] = True,
     link: Annotated[
         Literal["none", "stack"],
         typer.Option(
@@ -158,8 +180,8 @@ def annotate(
         str,
         typer.Option(
             "--format",
-            help="tiff, yolo, coco, or several: tiff,yolo. Label TIFFs are always "
-            "written.",
+            help="tiff, yolo, coco, sa1b, or several: tiff,yolo. Label TIFFs are "
+            "always written.",
         ),
     ] = "tiff",
     overwrite: Annotated[
@@ -190,6 +212,12 @@ def annotate(
             imgsz=imgsz,
             max_det=max_det,
             classes=_numbers(classes, "--classes"),
+            points_per_side=points_per_side,
+            crop_layers=crop_layers,
+            min_area=min_area,
+            max_area=max_area,
+            min_stability=min_stability,
+            border=border,
             link=link,
         )
     except RecipeError as error:

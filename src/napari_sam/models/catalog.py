@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from napari_sam.models.everything import EverythingDetector
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.sniff import file_sha256
 from napari_sam.types import ModelError
@@ -46,6 +47,7 @@ class CatalogEntry:
 
 
 _YOLO = "nuclei-yolo"
+_EVERYTHING = "everything"
 _POCKET_SHA256 = "7264a9fa9931055ac241f896aac78cb29ac388aedec54b585979c17de9c869bf"
 _ENTRIES = (
     CatalogEntry(
@@ -76,6 +78,12 @@ _ENTRIES = (
         "threshold",
         "detector",
         "anything brighter or darker than its surroundings; no training behind it",
+        "AGPL-3.0-or-later",
+    ),
+    CatalogEntry(
+        _EVERYTHING,
+        "detector",
+        "a grid of clicks, and every object that the model finds there; slow",
         "AGPL-3.0-or-later",
     ),
 )
@@ -133,6 +141,8 @@ def load_detector(
     imgsz: int | None = None,
     max_det: int = 300,
     classes: Sequence[int] | None = None,
+    points_per_side: int = 32,
+    crop_layers: int = 0,
 ) -> Detector:
     """Load a detector.
 
@@ -157,6 +167,9 @@ def load_detector(
         Most objects on a plane.
     classes : sequence of int, optional
         Only these of the detector's classes. Those built in have one class.
+    points_per_side, crop_layers : int
+        For the detector "everything" only, see
+        `napari_sam.models.everything.GridOptions`.
 
     Raises
     ------
@@ -174,7 +187,12 @@ def load_detector(
     if entry is not None and entry.name == _YOLO and entry.path is not None:
         verify(entry)
         file, entry = entry.path, None
-    if entry is not None:
+    detector: Detector
+    if entry is not None and entry.name == _EVERYTHING:
+        detector = EverythingDetector.asked(
+            options, points_per_side=points_per_side, crop_layers=crop_layers
+        )
+    elif entry is not None:
         detector = _built_in(entry, model, device, options)
     elif _is_file(file):
         detector = _from_file(Path(file), device, options)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.records import coco, tables, yolo
+from napari_sam.records import coco, sa1b, tables, yolo
 from napari_sam.records.files import atomic_file, explained, write_text
 from napari_sam.records.labels import label_dtype, write_labels
 from napari_sam.segment.result import PlaneResult
@@ -65,6 +65,9 @@ class Export:
                 sinks.append(self._write_yolo)
             if "coco" in self.layout.formats:
                 sinks.append(self._coco_sink(files))
+            if "sa1b" in self.layout.formats:
+                self.layout.remove_sa1b(self.relative)
+                sinks.append(self._write_sa1b)
             shown = _feed(planes, sinks)
             dtype = label_dtype(self.highest_id)
             if not self.stack.label_axes.endswith("YX"):
@@ -123,6 +126,18 @@ class Export:
         )
         text = "".join(f"{row}\n" for row in rows)
         write_text(path, text, durable=False)
+
+    def _write_sa1b(self, result: PlaneResult, ids: LabelArray) -> None:
+        places = self._places(result.index)
+        sa1b.write_sa1b(
+            self.layout.sa1b_plane(self.relative, places),
+            list(sa1b.masks_of(result)),
+            self.stack.plane_shape,
+            image=self.image,
+            clicks=result.clicks,
+            ids=ids[result.objects["id"]].tolist(),
+            places=places,
+        )
 
     def _turned(
         self,

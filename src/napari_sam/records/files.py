@@ -64,7 +64,7 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
                 os.fsync(file.fileno())
             part.replace(path)
             if durable:
-                _sync_folder(path.parent)
+                sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -99,7 +99,8 @@ def _explain(error: OSError, path: Path) -> NapariSamError:
     )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Wait until the names of the files in a folder are on the disk."""
     if os.name == "nt":
         return  # Windows has no handle of a folder to flush
     handle = os.open(folder, os.O_RDONLY)

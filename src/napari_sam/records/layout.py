@@ -17,7 +17,7 @@ from napari_sam.types import NapariSamError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Format = Literal["tiff", "yolo", "coco"]
+Format = Literal["tiff", "yolo", "coco", "sa1b"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 _PLANE_NAME: Final = re.compile(r"[tz]\d{4,}(_[tz]\d{4,})?", re.IGNORECASE)
@@ -72,6 +72,11 @@ class Layout:
         """The class names of the YOLO rows."""
         return self.yolo / "classes.yaml"
 
+    @property
+    def sa1b(self) -> Path:
+        """The folder of the records in SA-1B's format."""
+        return self.output / "sa1b"
+
     def labels(self, relative: PurePosixPath) -> Path:
         """Return where the label image of an input goes."""
         return self.output / "labels" / _with_ending(relative, ".tif")
@@ -82,10 +87,11 @@ class Layout:
         `<relative>.txt` for a single image; for a stack one file per plane in
         the folder `<relative>`, named by its place: `t0002_z0010.txt`.
         """
-        if not places:
-            return self.yolo / _with_ending(relative, ".txt")
-        name = "_".join(f"{axis}{at:04d}" for axis, at in places.items())
-        return self.yolo / relative / f"{name}.txt"
+        return _plane(self.yolo, relative, places, ".txt")
+
+    def sa1b_plane(self, relative: PurePosixPath, places: dict[str, int]) -> Path:
+        """Return where the record of a plane goes: as the YOLO rows, in JSON."""
+        return _plane(self.sa1b, relative, places, ".json")
 
     def shared(self) -> tuple[Path, ...]:
         """Return the files that hold results of all inputs."""
@@ -96,19 +102,37 @@ class Layout:
         places = [self.labels(relative)]
         if "yolo" in self.formats:
             places += [self.yolo_plane(relative, {}), self.yolo / relative]
+        if "sa1b" in self.formats:
+            places += [self.sa1b_plane(relative, {}), self.sa1b / relative]
         return next((place for place in places if place.exists()), None)
 
     def remove_yolo(self, relative: PurePosixPath) -> None:
         """Remove the rows of an earlier run, which may have had other planes."""
-        old = [self.yolo_plane(relative, {})]
-        old += (
-            place
-            for place in (self.yolo / relative).glob("*.txt")
-            if _PLANE_NAME.fullmatch(place.stem)
-        )
-        for place in old:
-            with explained(place):
-                place.unlink(missing_ok=True)
+        _remove(self.yolo_plane(relative, {}), self.yolo / relative)
+
+    def remove_sa1b(self, relative: PurePosixPath) -> None:
+        """Remove the records of an earlier run, which may have had other planes."""
+        _remove(self.sa1b_plane(relative, {}), self.sa1b / relative)
+
+
+def _plane(
+    folder: Path, relative: PurePosixPath, places: dict[str, int], ending: str
+) -> Path:
+    if not places:
+        return folder / _with_ending(relative, ending)
+    name = "_".join(f"{axis}{at:04d}" for axis, at in places.items())
+    return folder / relative / f"{name}{ending}"
+
+
+def _remove(single: Path, folder: Path) -> None:
+    planes = (
+        place
+        for place in folder.glob(f"*{single.suffix}")
+        if _PLANE_NAME.fullmatch(place.stem)
+    )
+    for place in (single, *planes):
+        with explained(place):
+            place.unlink(missing_ok=True)
 
 
 def _with_ending(relative: PurePosixPath, ending: str) -> PurePosixPath:
@@ -132,7 +156,7 @@ def select_inputs(inputs: Sequence[str | Path], output: Path) -> list[InputFile]
     if not inside:
         return found
     named = {Path(given) for given in inputs}
-    ours = [place / name for name in ("labels", "yolo", "coco", FOLDER)]
+    ours = [place / name for name in ("labels", "yolo", "coco", "sa1b", FOLDER)]
     return [
         item
         for item in found
@@ -166,12 +190,13 @@ def check_collisions(items: Sequence[InputFile], layout: Layout) -> None:
         other = first.setdefault(_key(item.relative), item)
         if other is not item:
             raise _collision(other, item, layout.labels(item.relative))
-    if "yolo" not in layout.formats:
-        return
+    if not {"yolo", "sa1b"} & set(layout.formats):
+        return  # the others have no files for single planes
     for item in usable:
         stack = first.get(_key(item.relative.parent))
         if stack is not None and _PLANE_NAME.fullmatch(item.relative.name):
-            raise _collision(stack, item, layout.yolo_plane(item.relative, {}))
+            place = layout.yolo_plane if "yolo" in layout.formats else layout.sa1b_plane
+            raise _collision(stack, item, place(item.relative, {}))
 
 
 def _key(relative: PurePosixPath) -> str:

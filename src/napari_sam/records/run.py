@@ -61,7 +61,7 @@ def run(
     output : str or Path
         `labels/`, `objects.csv` and a folder for each further format.
     recipe : Recipe, optional
-    formats : sequence of {"tiff", "yolo", "coco"}
+    formats : sequence of {"tiff", "yolo", "coco", "sa1b"}
         Label TIFFs are always written.
     overwrite : bool
         Replace results that are there already. An interrupted run with the

@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_sam.records.files import atomic_file, explained, write_text
+from napari_sam.segment.proposals import Clicks
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import COLUMNS
 from napari_sam.types import OutputError
@@ -125,6 +126,9 @@ class InputWork:
         arrays: dict[str, Any] = {
             f"objects_{name}": result.objects[name] for name in COLUMNS
         }
+        if result.clicks is not None:
+            arrays["points"] = result.clicks.points
+            arrays["crops"] = result.clicks.crops
         with atomic_file(self._plane_file(number), durable=False) as file:
             np.savez_compressed(
                 file,
@@ -150,6 +154,7 @@ class InputWork:
                     {name: data[f"objects_{name}"] for name in COLUMNS},
                     bool(data["truncated"]),
                     tuple(str(line) for line in data["warnings"]),
+                    Clicks(data["points"], data["crops"]) if "points" in data else None,
                 )
         except (*_UNREADABLE, zlib.error):
             return None

@@ -11,6 +11,7 @@ from napari_sam.segment.annotate import (
 )
 from napari_sam.segment.clean import clean_mask
 from napari_sam.segment.compose import compose
+from napari_sam.segment.everything import find_everything
 from napari_sam.segment.link import StackLinker
 from napari_sam.segment.metrics import (
     THRESHOLDS,
@@ -19,7 +20,8 @@ from napari_sam.segment.metrics import (
     LabelError,
     compare_labels,
 )
-from napari_sam.segment.propose import Proposals, propose_plane, settle
+from napari_sam.segment.proposals import Clicks, Proposals
+from napari_sam.segment.propose import propose_plane, settle
 from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import (
@@ -35,6 +37,7 @@ __all__ = [
     "THRESHOLDS",
     "Agreement",
     "AnnotationWarning",
+    "Clicks",
     "Comparison",
     "LabelError",
     "PlaneResult",
@@ -48,6 +51,7 @@ __all__ = [
     "compare_labels",
     "compose",
     "empty_table",
+    "find_everything",
     "iter_annotate",
     "join_tables",
     "load_parts",

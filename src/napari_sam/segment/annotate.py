@@ -181,6 +181,8 @@ def load_parts(
             imgsz=recipe.imgsz,
             max_det=recipe.max_det,
             classes=recipe.classes,
+            points_per_side=recipe.points_per_side,
+            crop_layers=recipe.crop_layers,
         )
     return model, detector
 

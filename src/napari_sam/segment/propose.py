@@ -6,98 +6,28 @@ other thresholds without running anything again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.models.everything import EverythingDetector
 from napari_sam.models.protocol import Detector, EmbeddingDetector, PromptableModel
 from napari_sam.segment.compose import compose
+from napari_sam.segment.everything import find_everything
+from napari_sam.segment.proposals import Proposals, has_contrast
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import empty_table, make_table
-from napari_sam.types import (
-    Detections,
-    Embedding,
-    FloatArray,
-    IntArray,
-    Mask,
-    Prompt,
-)
+from napari_sam.types import Detections, Embedding, Mask, Prompt
 
 if TYPE_CHECKING:
     from napari_sam.images import Plane
     from napari_sam.segment.recipe import Recipe
 
+__all__ = ["NO_CONTRAST", "Proposals", "propose_plane", "settle"]
+
 NO_CONTRAST = "the plane has no contrast, so nothing can be found on it"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Proposals:
-    """What the models found on one plane, before anything is decided.
-
-    Attributes
-    ----------
-    index : tuple of int
-        Position of the plane along the stack axes.
-    shape : (H, W)
-    masks : tuple of Mask
-        One for each box; they may overlap, and one may be empty.
-    scores : float32 array, shape (N,)
-        The detector's, in any order.
-    classes : int64 array, shape (N,)
-        Indices into `class_names`.
-    class_names : tuple of str
-    truncated : bool
-        The detector stopped at its limit.
-    has_contrast : bool
-        False for a plane of one colour: no model ran.
-    """
-
-    index: tuple[int, ...]
-    shape: tuple[int, int]
-    masks: tuple[Mask, ...]
-    scores: FloatArray
-    classes: IntArray
-    class_names: tuple[str, ...]
-    truncated: bool = False
-    has_contrast: bool = True
-
-    def __len__(self) -> int:
-        return len(self.masks)
-
-    def chosen(self, recipe: Recipe) -> Proposals:
-        """Keep what a detector with the recipe's options would have found.
-
-        Parameters
-        ----------
-        recipe : Recipe
-            Its `conf`, `classes` and `max_det` are used. They can only narrow
-            what is here: what the detector left out is not known.
-
-        Returns
-        -------
-        Proposals
-            Those of a run with these options, up to rounding, provided that the
-            detector ran with a `conf` not higher, a `max_det` not lower, the same
-            `iou`, and these `classes` among its own. `truncated` says whether
-            such a run would have stopped at the limit.
-        """
-        likely = self.scores >= recipe.conf
-        keep = likely.copy()
-        if recipe.classes is not None:
-            keep &= np.isin(self.classes, recipe.classes)
-        kept = np.flatnonzero(keep)
-        best = kept[np.argsort(-self.scores[kept], kind="stable")][: recipe.max_det]
-        # What lies beyond the detector's limit is less likely than all of these.
-        beyond = self.truncated and bool(likely.all())
-        return replace(
-            self,
-            masks=tuple(self.masks[i] for i in best),
-            scores=self.scores[best],
-            classes=self.classes[best],
-            truncated=beyond or len(kept) > recipe.max_det,
-        )
 
 
 def propose_plane(
@@ -107,6 +37,7 @@ def propose_plane(
 
     The plane is encoded once when the detector reads the model's embedding. On
     a plane of one colour nothing is run. Boxes beside the plane are left out.
+    The detector "everything" has no boxes, see `find_everything`.
 
     Parameters
     ----------
@@ -121,11 +52,10 @@ def propose_plane(
         If a model cannot run here.
     """
     names = tuple(detector.class_names)
-    if (plane.pixels == plane.pixels[0, 0]).all():
-        nothing = np.empty(0, np.float32), np.empty(0, np.int64)
-        return Proposals(
-            plane.index, plane.shape, (), *nothing, names, has_contrast=False
-        )
+    if not has_contrast(plane):
+        return Proposals.none(plane, names)
+    if isinstance(detector, EverythingDetector):
+        return find_everything(plane, model, detector.options)
     detections, embedding = _detect(plane, model, detector)
     prompts, kept = _prompts(detections, plane.shape)
     masks = _decode(plane, model, embedding, prompts)
@@ -151,7 +81,8 @@ def settle(proposals: Proposals, recipe: Recipe) -> PlaneResult:
     proposals : Proposals
         All of them count: see `Proposals.chosen` for fewer.
     recipe : Recipe
-        Its cleaning rules are used, and `max_det` in the warning.
+        Its rules for single objects and for cleaning are used, and `max_det` in
+        the warning.
 
     Returns
     -------
@@ -163,7 +94,11 @@ def settle(proposals: Proposals, recipe: Recipe) -> PlaneResult:
         return PlaneResult(
             proposals.index, labels, empty_table(), False, (NO_CONTRAST,)
         )
-    masks = proposals.masks
+    # A detector that stops at the limit cannot tell whether there was more.
+    truncated = proposals.truncated or len(proposals) == recipe.max_det
+    notes = (_limit(recipe.max_det),) if truncated else ()
+    proposals = proposals.fitting(recipe)
+    masks, clicks = proposals.masks, proposals.clicks
     scores = proposals.scores * np.array([mask.score for mask in masks], np.float64)
     labels, objects, sources = compose(masks, scores, proposals.shape, recipe)
     table = make_table(
@@ -172,10 +107,14 @@ def settle(proposals: Proposals, recipe: Recipe) -> PlaneResult:
         detection_scores=proposals.scores[sources],
         class_names=proposals.class_names,
     )
-    # A detector that stops at the limit cannot tell whether there was more.
-    truncated = proposals.truncated or len(proposals) == recipe.max_det
-    notes = (_limit(recipe.max_det),) if truncated else ()
-    return PlaneResult(proposals.index, labels, table, truncated, notes)
+    return PlaneResult(
+        proposals.index,
+        labels,
+        table,
+        truncated,
+        notes,
+        None if clicks is None else clicks.take(sources),
+    )
 
 
 def _detect(
@@ -208,7 +147,8 @@ def _decode(
         return []
     embedding = embedding or model.encode(plane)
     answers = model.decode(embedding, prompts, multimask=False)
-    return [candidates.best for candidates in answers]
+    # What a model keeps for refining would fill the memory: nobody refines these.
+    return [replace(candidates.best, memory=None) for candidates in answers]
 
 
 def _limit(max_det: int) -> str:

@@ -107,6 +107,16 @@ class Recipe(BaseModel):
     classes: Annotated[tuple[Index, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, description="Classes to keep, by number (from 0); by default all."
     )
+    points_per_side: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=32,
+        description='For the detector "everything": clicks along each side of the '
+        "plane. An object that no click hits is not found.",
+    )
+    crop_layers: Annotated[int, Field(ge=0, le=4)] = Field(
+        default=0,
+        description='For the detector "everything": layer n looks at 2^n times 2^n '
+        "parts of the plane too, enlarged, for objects that are small in the whole.",
+    )
     link: Link = Field(
         default="none",
         description="none: ids are unique in the whole stack. stack: an object keeps "
@@ -135,6 +145,19 @@ class Recipe(BaseModel):
     )
     min_area: int = Field(
         default=8, ge=0, description="Objects of fewer pixels than this are left out."
+    )
+    max_area: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Objects of more pixels than this are left out; by default none.",
+    )
+    min_stability: Fraction = Field(
+        default=0.0,
+        description="Objects are left out if a smaller part of them than this stays "
+        "the same when the model's threshold is moved.",
+    )
+    border: bool = Field(
+        default=True,
+        description="Keep objects that the edge of the plane may have cut.",
     )
 
     @field_validator("axes")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_sam.segment.table import with_ids
 
 if TYPE_CHECKING:
+    from napari_sam.segment.proposals import Clicks
     from napari_sam.types import LabelArray, ObjectTable
 
 
@@ -30,6 +31,8 @@ class PlaneResult:
     warnings : tuple of str
         What a person should know about this plane, one line each; they name
         neither the file nor the plane, since the caller knows these better.
+    clicks : Clicks, optional
+        One for every object, where they were found by clicking.
     """
 
     index: tuple[int, ...]
@@ -37,6 +40,7 @@ class PlaneResult:
     objects: ObjectTable
     truncated: bool = False
     warnings: tuple[str, ...] = ()
+    clicks: Clicks | None = None
 
     def renumbered(self, ids: LabelArray) -> PlaneResult:
         """Return the same objects with `ids[plane id]` for ids 1..n (ids[0] is 0)."""

@@ -15,6 +15,7 @@ from napari_sam.models.given.detector import (
 )
 from napari_sam.models.given.labels import from_file
 from napari_sam.models.given.rows import BoxTable, read_yolo, yolo_names
+from napari_sam.models.given.sa1b import is_sa1b, read_sa1b
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.types import Detections, ModelError
 
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
     from napari_sam.images import ImageStack, Plane
 
-Kind = Literal["table", "rows", "labels"]
-_LISTS = ("classes.txt",)
+Kind = Literal["table", "rows", "records", "labels"]
+_NO_OBJECTS = ("classes.txt", "zarr.json")
 
 
 def is_given(path: Path) -> bool:
     """Tell whether a file or folder can hold boxes or labels."""
     suffix = path.suffix.lower()
-    return path.is_dir() or suffix in (".txt", ".csv", *SUFFIXES)
+    return path.is_dir() or suffix in (".txt", ".csv", ".json", *SUFFIXES)
 
 
 class GivenFiles:
@@ -45,6 +46,7 @@ class GivenFiles:
           to; without that column the rows belong to every input;
         - YOLO rows: one `.txt`, or a folder with `<input>.txt`; for a stack a
           folder `<input>` with one file per plane, `t0002_z0010.txt`;
+        - records in SA-1B's format: as YOLO rows, but `.json`;
         - labels: one image, or a folder with `<input>.tif`;
         - a folder that `annotate` wrote.
 
@@ -114,8 +116,10 @@ class GivenFiles:
         find: Callable[[Index], Detections]
         if self._kind == "labels":
             find = self._labels(relative, stack)
+        elif self._kind == "records":
+            find = self._per_plane(relative, stack, "records", _read_record)
         elif self._table is None:
-            find = self._yolo(relative, stack)
+            find = self._per_plane(relative, stack, "YOLO rows", read_yolo)
         else:
             find = self._table.finder(relative, stack.stack_axes)
         return GivenDetector.reading(
@@ -137,22 +141,21 @@ class GivenFiles:
             self._table = BoxTable(path)
             return "table", {}
         if path.is_file():
-            return ("rows" if suffix == ".txt" else "labels"), {"": path}
+            kinds: dict[str, Kind] = {".txt": "rows", ".json": "records"}
+            return kinds.get(suffix, "labels"), {"": path}
         if (path / "labels").is_dir() and (path / "objects.csv").is_file():
             self._table = BoxTable(path / "objects.csv")
             return "labels", _images(path / "labels")
-        rows = {
-            str(PurePosixPath(*file.relative_to(path).parts).with_suffix("")): file
-            for file in sorted(path.rglob("*.txt"))
-            if file.name not in _LISTS
-        }
-        if rows:
+        if rows := _texts(path, ".txt"):
             return "rows", rows
+        records = _texts(path, ".json")
+        if records and is_sa1b(next(iter(records.values()))):
+            return "records", records
         if images := _images(path):
             return "labels", images
         raise ModelError(
-            f"{path}: there are neither YOLO rows (.txt) nor labels (.tif) in this "
-            "folder: check the path"
+            f"{path}: there are neither YOLO rows (.txt), SA-1B records (.json) nor "
+            "labels (.tif) in this folder: check the path"
         )
 
     def _stamp(self) -> str:
@@ -186,18 +189,24 @@ class GivenFiles:
             )
         return self._files[name]
 
-    def _yolo(self, relative: str, stack: ImageStack) -> Callable[[Index], Detections]:
+    def _per_plane(
+        self,
+        relative: str,
+        stack: ImageStack,
+        what: str,
+        read: Callable[[Path, tuple[int, int]], Detections],
+    ) -> Callable[[Index], Detections]:
         axes = stack.stack_axes.lower()
         if axes and "" in self._files:
             raise ModelError(
-                f"{self._path}: one file of rows cannot describe a stack of "
+                f"{self._path}: one file of {what} cannot describe a stack of "
                 f"{len(stack)} planes: give a folder with a file for each"
             )
 
         def find(index: Index) -> Detections:
             place = "_".join(f"{a}{i:04d}" for a, i in zip(axes, index, strict=True))
             name = f"{relative}/{place}" if place else relative
-            return read_yolo(self._file(name, "YOLO rows"), stack.plane_shape)
+            return read(self._file(name, what), stack.plane_shape)
 
         if not axes:
             find(())  # says now what is wrong with it
@@ -212,6 +221,18 @@ class GivenFiles:
         planes = table.of(relative, stack.stack_axes)
         classes = {index: table.classes(rows) for index, rows in planes.items()}
         return from_file(path, stack, classes)
+
+
+def _texts(folder: Path, suffix: str) -> dict[str, Path]:
+    return {
+        str(PurePosixPath(*file.relative_to(folder).parts).with_suffix("")): file
+        for file in sorted(folder.rglob(f"*{suffix}"))
+        if file.name not in _NO_OBJECTS
+    }
+
+
+def _read_record(path: Path, shape: tuple[int, int]) -> Detections:
+    return read_sa1b(path, shape).detections()
 
 
 def _images(folder: Path) -> dict[str, Path]:

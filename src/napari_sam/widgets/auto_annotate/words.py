@@ -16,6 +16,7 @@ _TITLES = {
     "nuclei": "Nuclei, similar cells",
     "nuclei-yolo": "Nuclei only",
     "threshold": "Any bright or dark blobs",
+    "everything": "Anything, point by point (slow)",
 }
 
 
