@@ -1,0 +1,172 @@
+"""What an edit did to labels and records, kept so that it can be taken back."""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sam.live.values import Index, ObjectRecord
+
+IntBox: TypeAlias = tuple[int, int, int, int]
+
+# Below this, compressing costs more than it gains.
+_SMALL = 4096
+# What a record and its place in two dictionaries take, about.
+_RECORD_BYTES = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pixels:
+    """An array that never changes, compressed where it is large."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    data: bytes
+    packed: bool
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> _Pixels:
+        data = array.tobytes()
+        packed = len(data) > _SMALL
+        # Labels are long runs of one value: the fastest level is good enough.
+        return cls(
+            array.shape, array.dtype, zlib.compress(data, 1) if packed else data, packed
+        )
+
+    def array(self) -> npt.NDArray[Any]:
+        data = zlib.decompress(self.data) if self.packed else self.data
+        return np.frombuffer(data, self.dtype).reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
+class Patch:
+    """A rectangle of one plane before and after an edit.
+
+    Parameters
+    ----------
+    index : tuple of int
+        The plane.
+    box : (y0, x0, y1, x1)
+        Half-open.
+    before, after : integer array, shape (y1 - y0, x1 - x0)
+        Copied, and given back as read-only arrays. They are unpacked at every
+        access, so that large ones take little memory in between.
+    """
+
+    index: Index
+    box: IntBox
+    _before: _Pixels = field(repr=False)
+    _after: _Pixels = field(repr=False)
+
+    def __init__(
+        self,
+        index: Index,
+        box: IntBox,
+        before: npt.NDArray[Any],
+        after: npt.NDArray[Any],
+    ) -> None:
+        size = (box[2] - box[0], box[3] - box[1])
+        if before.shape != size or after.shape != size or before.dtype != after.dtype:
+            raise ValueError(
+                f"the pixels of the patch {box} must be two arrays of one type and "
+                f"the shape {size}, not {before.shape} and {after.shape}"
+            )
+        object.__setattr__(self, "index", index)
+        object.__setattr__(self, "box", box)
+        object.__setattr__(self, "_before", _Pixels.of(before))
+        object.__setattr__(self, "_after", _Pixels.of(after))
+
+    @property
+    def before(self) -> npt.NDArray[Any]:
+        """The pixels before the edit; read-only."""
+        return self._before.array()
+
+    @property
+    def after(self) -> npt.NDArray[Any]:
+        """The pixels after the edit; read-only."""
+        return self._after.array()
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Where the pixels sit in the plane."""
+        y0, x0, y1, x1 = self.box
+        return slice(y0, y1), slice(x0, x1)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that both arrays take as they are kept."""
+        return len(self._before.data) + len(self._after.data)
+
+    def reverse(self) -> Patch:
+        """Return the patch that takes this one back; nothing is copied."""
+        patch = object.__new__(Patch)
+        object.__setattr__(patch, "index", self.index)
+        object.__setattr__(patch, "box", self.box)
+        object.__setattr__(patch, "_before", self._after)
+        object.__setattr__(patch, "_after", self._before)
+        return patch
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """One edit of labels and records, both ways.
+
+    Attributes
+    ----------
+    patches : tuple of Patch
+        In the order in which they were written. They may overlap, so they are
+        taken back in the opposite order.
+    records_before, records_after : mapping of int to ObjectRecord or None
+        Both have the ids of all records that the edit touched; None where there
+        was none.
+    what : str
+        For people, for example "Add object 12".
+    """
+
+    patches: tuple[Patch, ...]
+    records_before: Mapping[int, ObjectRecord | None]
+    records_after: Mapping[int, ObjectRecord | None]
+    what: str
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes."""
+        records = (*self.records_before.values(), *self.records_after.values())
+        drawn = (
+            mark.vertices.nbytes
+            for record in records
+            if record is not None
+            for plane in record.prompts
+            for mark in plane.marks
+        )
+        pixels = sum(sys.getsizeof(p) + p.nbytes for p in self.patches)
+        return pixels + _RECORD_BYTES * len(records) + sum(drawn)
+
+    @property
+    def indices(self) -> frozenset[Index]:
+        """The planes on which pixels changed."""
+        return frozenset(patch.index for patch in self.patches)
+
+    def reverse(self) -> Change:
+        """Return the change that takes this one back."""
+        return Change(
+            tuple(patch.reverse() for patch in reversed(self.patches)),
+            self.records_after,
+            self.records_before,
+            f"Undo: {self.what}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing was changed, in one line for people."""
+
+    text: str
