@@ -1,31 +1,64 @@
 """Make the pictures of the widgets in the documentation; needs a display.
 
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
+
+With names behind it only those are made: `auto_annotate`, `segment`, `live_loop`.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import napari
+import numpy as np
+from PIL import Image
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_sam.widgets.segment.canvas import canvases
+from napari_sam.widgets.segment.look import camera_of
+from napari_sam.widgets.segment.view import Fold
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLUGIN = "napari-sam-annotator"
+LEFT = Qt.MouseButton.LeftButton
+PLAIN = Qt.KeyboardModifier.NoModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+_GIF_WIDTH = 880
+_FRAME = 3  # of the nuclei over time
 
 
-def main() -> None:
-    """Make them all."""
+def main(names: list[str]) -> None:
+    """Make those that are named, or all."""
+    if names[:1] == ["--here"]:
+        globals()[names[1]]()
+        return
     IMAGES.mkdir(parents=True, exist_ok=True)
-    auto_annotate(IMAGES / "auto-annotate.png")
+    for name in names or [
+        made.__name__ for made in (auto_annotate, segment, live_loop)
+    ]:
+        with tempfile.TemporaryDirectory() as home:
+            # What is shown is what a newcomer sees, whoever makes the pictures.
+            environment = {
+                **os.environ,
+                "NAPARI_CONFIG": str(Path(home) / "settings.yaml"),
+                "NAPARI_SAM_HOME": home,
+            }
+            command = [sys.executable, __file__, "--here", name]
+            subprocess.run(command, env=environment, check=True)
 
 
-def auto_annotate(path: Path) -> None:
+def auto_annotate() -> None:
     """Show the nuclei over time, half-way through the frames, all found."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 800)
@@ -36,10 +69,282 @@ def auto_annotate(path: Path) -> None:
     wait(lambda: not panel.session.state.busy)
     viewer.dims.set_current_step(0, image.data.shape[0] // 2)
     viewer.reset_view()
-    started = time.monotonic()
-    wait(lambda: time.monotonic() > started + 1)
-    viewer.screenshot(path, canvas_only=False, flash=False)
+    pause(1)
+    shoot(viewer, "auto-annotate")
     viewer.close()
+
+
+def segment() -> None:
+    """Show every state of the widget that labels by clicking."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    pause(1)
+    shoot(viewer, "segment-1-empty")
+    desk = Desk(viewer, panel)
+    pause(0.5)
+    shoot(viewer, "segment-2-ready")
+    unsure = desk.ambiguous()
+    second, third, *others = (at for at in desk.nuclei() if at != unsure)
+    desk.click(unsure)
+    desk.answered()
+    shoot(viewer, "segment-3-suggestion")
+    desk.press(Qt.Key.Key_Tab)
+    pause(0.3)
+    shoot(viewer, "segment-4-next")
+    desk.press(Qt.Key.Key_Return)
+    pause(0.3)
+    desk.click(second)
+    desk.answered()
+    desk.click((second[0] + 14, second[1]), SHIFT)
+    desk.answered()
+    shoot(viewer, "segment-5-not-part-of-it")
+    desk.press(Qt.Key.Key_Return)
+    panel.view.tools["box"].click()
+    for place in (third, *others[:2]):
+        desk.box(place)
+    desk.answered()
+    shoot(viewer, "segment-6-boxes")
+    desk.press(Qt.Key.Key_Return)
+    panel.view.tools["click"].click()
+    panel.form.one_click.value = True
+    for place in others[2:8]:
+        desk.click(place)
+        desk.answered()
+    pause(0.5)
+    shoot(viewer, "segment-7-one-click")
+    desk.press(Qt.Key.Key_Return)
+    pause(0.5)
+    panel.hint.buttons["Got it"].click()
+    for fold in panel.findChildren(Fold):
+        fold.button.click()
+    pause(0.5)
+    shoot(viewer, "segment-8-shortcuts")
+    viewer.close()
+    pause(1)
+    restore()
+
+
+def restore() -> None:
+    """Show the offer of what was not saved before."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    Desk(viewer, panel)
+    wait(panel.left.isVisible)
+    pause(0.5)
+    shoot(viewer, "segment-9-restore")
+    viewer.close()
+    pause(0.5)
+
+
+def live_loop() -> None:
+    """Show click, next, Enter and undo as a moving picture."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 760)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    unsure = desk.ambiguous()
+    others = [at for at in desk.nuclei() if at != unsure]
+    film = Film(viewer, desk)
+    film.take(0.8)
+    film.click(unsure)
+    film.take(0.9)
+    session = panel.bridge.session
+    for _ in session.suggestions[session.current].candidates.masks:
+        desk.press(Qt.Key.Key_Tab)
+        pause(0.1)
+        film.take(0.8)
+    desk.press(Qt.Key.Key_Return)
+    pause(0.3)
+    film.take(0.7)
+    panel.form.one_click.value = True
+    for place in others[:8]:
+        film.click(place)
+        film.take(0.25)
+    desk.press(Qt.Key.Key_Return)
+    pause(0.3)
+    film.take(1.0)
+    desk.press(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    pause(0.3)
+    film.take(0.8)
+    desk.press(Qt.Key.Key_Return)
+    pause(0.3)
+    film.take(1.6)
+    film.write(IMAGES / "segment.gif")
+    viewer.close()
+
+
+class Desk:
+    """Works on the nuclei over time as a person does: with mouse and keys."""
+
+    def __init__(self, viewer: napari.Viewer, panel: Any) -> None:
+        self.viewer, self.panel = viewer, panel
+        self.image, truth = viewer.open_sample(PLUGIN, "nuclei_timelapse")
+        self.truth = truth.data[_FRAME]
+        viewer.layers.remove(truth)
+        viewer.dims.set_current_step(0, _FRAME)
+        pause(0.3)
+        viewer.reset_view()
+        (self.canvas,) = canvases(viewer)
+        self.canvas.setFocus()
+        wait(lambda: panel.bridge.session.status.phase == "ready")
+
+    def nuclei(self) -> list[tuple[float, float]]:
+        """Return the middles of nuclei, from the middle of the picture outwards."""
+        ids = np.unique(self.truth[30:-30, 30:-30])
+        middles = [np.argwhere(self.truth == i).mean(0) for i in ids if i]
+        centre = np.array(self.truth.shape) / 2
+        middles.sort(key=lambda place: float(np.linalg.norm(place - centre)))
+        return [(float(y), float(x)) for y, x in middles]
+
+    def ambiguous(self) -> tuple[float, float]:
+        """Return the middle of a nucleus for which there are several suggestions."""
+        session = self.panel.bridge.session
+        for place in self.nuclei():
+            self.click(place)
+            self.answered()
+            count = max(
+                len(one.candidates.masks)
+                for one in session.suggestions.values()
+                if one.candidates is not None
+            )
+            self.press(Qt.Key.Key_Escape)
+            pause(0.2)
+            if count > 1:
+                return place
+        raise SystemExit("every click has one answer only")
+
+    def at(self, place: tuple[float, float]) -> QPoint:
+        """Return where a pixel is on the canvas."""
+        camera = camera_of(self.viewer)
+        world = np.array(self.image.data_to_world((_FRAME, *place)))[-2:]
+        middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
+        row, column = middle + (world - camera.center[-2:]) * camera.zoom
+        return QPoint(round(column), round(row))
+
+    def click(self, place: tuple[float, float], modifier: Any = PLAIN) -> None:
+        """Click on a pixel."""
+        at = self.at(place)
+        QTest.mouseMove(self.canvas, at)
+        QTest.mouseClick(self.canvas, LEFT, modifier, at)
+
+    def box(self, place: tuple[float, float], half: float = 16) -> None:
+        """Drag a box around a pixel."""
+        y, x = place
+        start, end = self.at((y - half, x - half)), self.at((y + half, x + half))
+        QTest.mouseMove(self.canvas, start)
+        QTest.mousePress(self.canvas, LEFT, PLAIN, start)
+        for part in (0.3, 0.7, 1.0):
+            QTest.mouseMove(self.canvas, start + (end - start) * part)
+            pause(0.05)
+        QTest.mouseRelease(self.canvas, LEFT, PLAIN, end)
+        pause(0.1)
+
+    def press(self, key: Any, modifier: Any = PLAIN) -> None:
+        """Press a key where the keyboard is."""
+        target = QApplication.focusWidget() or self.canvas
+        QTest.keyClick(target, key, modifier)
+
+    def answered(self) -> None:
+        """Wait until nothing is asked any more."""
+        pause(0.2)
+        session = self.panel.bridge.session
+        wait(lambda: not any(one.waiting for one in session.suggestions.values()))
+        pause(0.2)
+
+
+class Film:
+    """Pictures of the window, one after the other, with the mouse in them."""
+
+    def __init__(self, viewer: napari.Viewer, desk: Desk) -> None:
+        self.viewer, self.desk = viewer, desk
+        self.frames: list[Image.Image] = []
+        self.seconds: list[float] = []
+        self.mouse = desk.at(desk.nuclei()[-1])
+
+    def click(self, place: tuple[float, float]) -> None:
+        """Move the mouse to a pixel, and click there."""
+        start, end = self.mouse, self.desk.at(place)
+        for part in self._parts():
+            self.mouse = start + (end - start) * part
+            QTest.mouseMove(self.desk.canvas, self.mouse)
+            pause(0.03)
+            self.take(0.06)
+        self.desk.click(place)
+        self.desk.answered()
+
+    @staticmethod
+    def _parts() -> Iterator[float]:
+        yield from (0.35, 0.7, 0.92, 1.0)
+
+    def take(self, seconds: float) -> None:
+        """Take a picture that is shown for so long."""
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        picture = Image.fromarray(pixels[..., :3])
+        self._draw_mouse(picture, pixels.shape)
+        left = self._on_window(QPoint(0, 0), pixels.shape)[0]
+        picture = picture.crop((round(left), 0, picture.width, picture.height))
+        height = round(picture.height * _GIF_WIDTH / picture.width)
+        picture = picture.resize((_GIF_WIDTH, height), Image.Resampling.LANCZOS)
+        self.frames.append(picture)
+        self.seconds.append(seconds)
+
+    def _draw_mouse(self, picture: Image.Image, shape: tuple[int, ...]) -> None:
+        from PIL import ImageDraw
+
+        x, y = self._on_window(self.mouse, shape)
+        arrow = [(0, 0), (0, 17), (4, 13), (7, 19), (10, 18), (7, 12), (12, 12)]
+        corners = [(x + dx, y + dy) for dx, dy in arrow]
+        ImageDraw.Draw(picture).polygon(corners, fill="white", outline="black")
+
+    def _on_window(self, at: QPoint, shape: tuple[int, ...]) -> tuple[float, float]:
+        window = self.desk.canvas.window()
+        at = self.desk.canvas.mapTo(window, at)
+        scale = shape[1] / window.width()
+        return at.x() * scale, at.y() * scale
+
+    def write(self, path: Path) -> None:
+        """Write the moving picture, all frames with the same colours."""
+        palette = self._palette()
+        first, *rest = (
+            frame.quantize(palette=palette, dither=Image.Dither.NONE)
+            for frame in self.frames
+        )
+        first.save(
+            path,
+            save_all=True,
+            append_images=rest,
+            duration=[round(1000 * s) for s in self.seconds],
+            loop=0,
+            optimize=True,
+        )
+
+    def _palette(self) -> Image.Image:
+        """Return one for all frames: the few coloured pixels count as the grey ones."""
+        seen = np.concatenate([np.asarray(f)[::3, ::3] for f in self.frames[::3]])
+        pixels = seen.reshape(-1, 3)
+        coloured = np.ptp(pixels.astype(int), axis=1) > 24
+        colours: list[int] = []
+        for part, count in ((pixels[coloured], 176), (pixels[~coloured], 80)):
+            few = Image.fromarray(part[None]).quantize(count)
+            colours += (few.getpalette() or [])[: 3 * count]
+        palette = Image.new("P", (1, 1))
+        palette.putpalette(colours)
+        return palette
+
+
+def shoot(viewer: napari.Viewer, name: str) -> None:
+    """Take a picture of the whole window."""
+    path = IMAGES / f"{name}.png"
+    viewer.screenshot(path, canvas_only=False, flash=False)
+
+
+def pause(seconds: float) -> None:
+    """Let the window live for a while."""
+    end = time.monotonic() + seconds
+    wait(lambda: time.monotonic() > end)
 
 
 def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
@@ -53,4 +358,4 @@ def wait(condition: Callable[[], bool], seconds: float = 300) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +24,12 @@ class Poster(QObject):
 
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
-        # Qt queues it when the sender's thread is another one.
-        self._posted.connect(self._call)
+        # Also on the same thread: napari tells of a layer or a mark while it is still
+        # being added.
+        self._posted.connect(self._call, Qt.ConnectionType.QueuedConnection)
 
     def post(self, function: Callable[[], None]) -> None:
-        """Run a function soon; from any thread, and without waiting for it."""
+        """Run a function when what goes on now is over; from any thread."""
         with suppress(RuntimeError):  # Qt's side of it has ended with the window
             self._posted.emit(function)
 

@@ -1,0 +1,1 @@
+"""The dock widget "Segment": clicks, boxes and outlines become objects at once."""

@@ -1,0 +1,325 @@
+"""Joins the session with what a viewer shows; no Qt here.
+
+The session knows no layers, the layers know no session: whatever one of them tells,
+the bridge passes on to the others.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.live.marks import same
+from napari_sam.live.session import Session
+from napari_sam.live.source import Source
+from napari_sam.live.threads import Threads, say
+from napari_sam.types import NapariSamError
+from napari_sam.widgets.segment.desk import Desk, empty_store
+from napari_sam.widgets.segment.keeper import Keeper
+from napari_sam.widgets.segment.places import Places
+from napari_sam.widgets.segment.touch import Touch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_sam.live.changes import Change
+    from napari_sam.live.session import Status
+    from napari_sam.live.values import Index, Key
+    from napari_sam.models.lane import Post
+    from napari_sam.widgets.segment.prompt_layers import State
+    from napari_sam.widgets.segment.told import Told
+
+
+class Bridge:
+    """Labels one image layer at a time of one viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    post : callable
+        Runs a function on the thread that uses the viewer.
+    told : Told
+    annotator : str
+        Is kept with every object.
+    keys : mapping from str to str, optional
+        The keys that a person has chosen.
+
+    Attributes
+    ----------
+    session : Session
+    desk : Desk or None
+        The layers around the image, while there is one.
+    keeper : Keeper
+        Lets nothing be lost.
+    places : Places
+        Which layer the objects go to.
+    touch : Touch
+        What can be done with the object under the mouse.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        post: Post,
+        told: Told,
+        *,
+        annotator: str = "",
+        keys: Mapping[str, str] | None = None,
+    ) -> None:
+        self._viewer, self._post, self._told = viewer, post, told
+        self._keys = keys or {}
+        self._one_click = False
+        self._busy = 0  # while we talk to the session ourselves
+        self._shown: Index | None = None
+        self.desk: Desk | None = None
+        self._threads = Threads(post)
+        self.session = Session(post, self, annotator=annotator)
+        self.touch = Touch(self.session, lambda: self.desk, self._noticed)
+        self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
+        self.session.on_change = self.keeper.changed
+        self.places = Places(self, self._threads, told)
+
+    # The image.
+
+    def open(self, image: Image | None) -> None:
+        """Label this image; None to label none."""
+        if self.desk is not None and self.desk.image is image:
+            return
+        self.leave()
+        if image is None:
+            return
+        try:
+            source = Source.from_layer(image)
+        except NapariSamError as error:
+            self._noticed(say(error))
+            return
+        store = empty_store(source)
+        self.session.open(source, store)
+        self.desk = Desk(
+            self._viewer,
+            image,
+            source,
+            post=self._post,
+            drawn=self._drawn,
+            edited=self._edited,
+            prompts_gone=self._prompts_gone,
+            labels_gone=self.places.gone,
+            notice=self._noticed,
+            tool=self._told.tool_changed,
+            actions=self.actions(),
+            keys=self._keys,
+        )
+        self.desk.prompts.one_click = self._one_click
+        image.events.data.connect(self._image_changed)
+        self._viewer.dims.events.point.connect(self._moved)
+        self._viewer.layers.selection.events.active.connect(self._selected)
+        self._moved()
+        # A layer that is just being added is selected after all that it set off.
+        self._post(partial(self._begin, self.desk))
+        self.places.open(self.desk, store)
+        self._told.layers_changed()
+        self._told.objects_changed()
+
+    def _begin(self, desk: Desk) -> None:
+        if self.desk is desk:
+            desk.use("click")
+            self._told.tool_changed()
+
+    def leave(self) -> None:
+        """Label nothing any more; the objects stay in their layer."""
+        desk, self.desk, self._shown = self.desk, None, None
+        if desk is None:
+            return
+        desk.image.events.data.disconnect(self._image_changed)
+        self._viewer.dims.events.point.disconnect(self._moved)
+        self._viewer.layers.selection.events.active.disconnect(self._selected)
+        self.places.leave(desk)
+        self.session.leave()
+        desk.close()
+        self._told.layers_changed()
+        self._told.suggestion_changed()
+        self._told.objects_changed()
+
+    def close(self) -> None:
+        """End all work; the bridge can be used again."""
+        self.leave()
+        self.session.close()
+        self._threads.close()
+
+    def _image_changed(self, event: Any = None) -> None:
+        """Begin again where the image got other pixels."""
+        desk = self.desk
+        if desk is not None and not desk.source.holds(desk.image):
+            self.leave()
+            self.open(desk.image)
+            self._noticed("The image has changed: its open suggestions were dropped.")
+
+    def _moved(self, event: Any = None) -> None:
+        desk = self.desk
+        if desk is not None and (index := desk.index) != self._shown:
+            self._shown = index
+            self.session.look_at(index)
+            self._draw()
+            self._told.suggestion_changed()
+
+    def _selected(self, event: Any = None) -> None:
+        self._told.tool_changed()
+
+    # What the person draws.
+
+    def _drawn(self, state: State) -> None:
+        """Ask about what is new, and drop what was taken away."""
+        session = self.session
+        known = session.suggestions
+        asked = {
+            key: said
+            for key, said in state.items()
+            if key not in known
+            or known[key].index != said[0]
+            or not same(known[key].marks, said[1])
+        }
+        # One without marks was not drawn: it is an object that was opened again.
+        for key, old in known.items():
+            if key not in state and old.marks:
+                asked[key] = (old.index, ())
+        if not asked:
+            return
+        begun = [key for key in asked if key not in known]
+        with self._quietly():
+            if self._one_click and begun and known:
+                session.commit([key for key in known if key not in asked])
+            session.ask_all(asked)
+
+    def _edited(self, change: Change) -> None:
+        self.session.edit(change)
+
+    def _prompts_gone(self) -> None:
+        if self.desk is None:
+            return
+        self.session.drop()
+        self._noticed(
+            "The layer that you drew in was deleted: choose a tool to get a new one."
+        )
+        self._told.tool_changed()
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Show the marks only when several things have been told to the session."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+        self._show_marks()
+
+    # What the session tells.
+
+    def suggestions_changed(self, indices: Collection[Index]) -> None:
+        """Draw the suggestions of these planes anew."""
+        if self._shown in indices:
+            self._draw()
+        self._told.suggestion_changed()
+
+    def marks_changed(self, keys: Collection[Key]) -> None:
+        """Let the prompt layers show what the session knows."""
+        self._show_marks()
+        self._told.suggestion_changed()
+        self._told.objects_changed()
+
+    def labels_changed(self, change: Change) -> None:
+        """Show what was written."""
+        desk, store = self.desk, self.session.store
+        if desk is None or store is None:
+            return
+        if desk.labels is None:
+            desk.show_labels(store)
+            self._told.layers_changed()
+        else:
+            desk.labels.refresh(change)
+        self._told.objects_changed()
+
+    def status_changed(self, status: Status) -> None:
+        """Say what runs."""
+        self._told.status_changed(status)
+
+    def _draw(self) -> None:
+        desk, session = self.desk, self.session
+        if desk is None or self._shown is None:
+            return
+        shown = [
+            (one.mask, key == session.current)
+            for key, one in session.suggestions.items()
+            if one.index == self._shown and one.mask is not None
+        ]
+        if shown:
+            desk.preview.show(self._shown, shown)
+        else:
+            desk.preview.clear()
+
+    def _show_marks(self) -> None:
+        desk, session = self.desk, self.session
+        if desk is None or self._busy:
+            return
+        prompts = desk.prompts
+        open_ones = session.suggestions
+        prompts.show({key: (one.index, one.marks) for key, one in open_ones.items()})
+        if prompts.current not in open_ones:
+            if session.current is not None:
+                prompts.current = session.current
+            else:
+                prompts.new_object()
+
+    # What the person wants.
+
+    def actions(self) -> dict[str, Callable[[], object]]:
+        """Return what keys can do, by name."""
+        return {
+            "add": self.add,
+            "drop": self.session.drop,
+            "next": self.session.cycle,
+            "previous": lambda: self.session.cycle(-1),
+            "undo": self.undo,
+            "redo": self.redo,
+            "new_object": self.new_object,
+            "toggle": self.toggle,
+            **self.touch.actions(),
+        }
+
+    def add(self) -> None:
+        """Make objects of the open suggestions."""
+        self.session.commit()
+        self.new_object()
+
+    def undo(self) -> None:
+        """Take the newest step back, a click or an object."""
+        self.session.undo()
+        self._told.objects_changed()
+
+    def redo(self) -> None:
+        """Do again what was taken back last."""
+        self.session.redo()
+        self._told.objects_changed()
+
+    def new_object(self) -> None:
+        """Let the next marks belong to another object."""
+        if self.desk is not None:
+            self.desk.prompts.new_object()
+
+    def toggle(self) -> None:
+        """Let the next marks say the opposite of what they say now."""
+        if self.desk is not None:
+            self.desk.prompts.positive = not self.desk.prompts.positive
+            self._told.tool_changed()
+
+    def set_one_click(self, on: bool) -> None:
+        """Let every click begin another object, and keep the one before it."""
+        self._one_click = self.session.one_click = on
+        if self.desk is not None:
+            self.desk.prompts.one_click = on
+
+    def _noticed(self, text: str) -> None:
+        self._told.noticed(text)

@@ -1,0 +1,54 @@
+"""What a person has set in napari's preferences, where napari has room for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+PLUGIN = "napari-sam-annotator"
+_log = logging.getLogger(__name__)
+
+
+def annotator() -> str:
+    """Return the name that is kept with every object."""
+    group = _group("labelling")
+    return "" if group is None else str(group.annotator).strip()
+
+
+def hint_wanted() -> bool:
+    """Whether the first steps are shown."""
+    group = _group("labelling")
+    return True if group is None else bool(group.hint)
+
+
+def hint_read() -> None:
+    """Show the first steps no more, also in the next session."""
+    group = _group("labelling")
+    if group is not None:
+        group.hint = False
+
+
+def shortcuts() -> dict[str, str]:
+    """Return the keys that a person has chosen, by the name of what they do."""
+    group = _group("shortcuts")
+    if group is None:
+        return {}
+    # "key_" in front: napari's settings cannot have names such as "add".
+    chosen = {
+        name.removeprefix("key_"): str(getattr(group, name)).strip()
+        for name in type(group).model_fields
+    }
+    return {name: key for name, key in chosen.items() if key}
+
+
+def _group(name: str) -> Any:
+    """Return one page of our settings; None before napari 0.9."""
+    try:
+        from napari.settings import get_plugin_settings
+    except ImportError:
+        return None
+    try:
+        return getattr(get_plugin_settings(PLUGIN), name)
+    except Exception as error:  # another plugin's settings can be broken, too
+        _log.warning("the plugin's settings cannot be read: %s", error)
+        return None

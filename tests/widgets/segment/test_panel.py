@@ -1,0 +1,291 @@
+"""The widget with a viewer that has no window, and the real built-in model."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from qtpy.QtGui import QCloseEvent
+from qtpy.QtWidgets import QWidget
+from scipy import ndimage
+
+from napari_sam.data import FOLDER
+from napari_sam.live.values import Rule
+from napari_sam.widgets.segment.form import FILE, NEW
+from napari_sam.widgets.segment.leaving import Leaving
+from napari_sam.widgets.segment.panel import Segment
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch, tmp_path):
+    """Keep what must not be lost where the test ends."""
+    monkeypatch.setenv("NAPARI_SAM_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def panel(viewer, qtbot, no_thread_is_left):
+    panel = Segment(viewer)
+    qtbot.addWidget(panel)
+    yield panel
+    panel.end()
+
+
+@pytest.fixture
+def image(viewer, frames):
+    layer = viewer.add_image(frames, name="nuclei")
+    viewer.dims.set_current_step(0, 0)
+    return layer
+
+
+@pytest.fixture(scope="module")
+def places():
+    """Return the middles of some nuclei on the first frame."""
+    truth = tifffile.imread(FOLDER / "truth" / "nuclei_timelapse.tif")[0, :96, :112]
+    ids = [i for i in np.unique(truth[10:-10, 10:-10]) if i]
+    return ndimage.center_of_mass(truth > 0, truth, ids)
+
+
+def click(panel, place):
+    panel.bridge.desk.prompts.points.add(np.array([[0, *place]]))
+
+
+def ask(panel, qtbot, place):
+    click(panel, place)
+    qtbot.waitUntil(lambda: answered(panel), timeout=60_000)
+
+
+def answered(panel):
+    open_ones = panel.bridge.session.suggestions.values()
+    return bool(open_ones) and not any(one.waiting for one in open_ones)
+
+
+def says(panel):
+    return panel.view.suggestion.text()
+
+
+def test_without_an_image_it_says_where_to_find_one(panel):
+    assert "Open an image first" in panel.view.status.text()
+    assert not panel.view.tools["click"].isEnabled()
+    assert not panel.view.add.isEnabled()
+
+
+def test_nothing_has_to_be_set_up_before_the_first_click(
+    panel, viewer, image, places, qtbot
+):
+    assert panel.form.image.value is image
+    qtbot.waitUntil(panel.view.tools["click"].isChecked, timeout=5000)
+    assert viewer.layers.selection.active is panel.bridge.desk.prompts.points
+    ask(panel, qtbot, places[0])
+    assert "confidence" in says(panel)
+    assert panel.view.add.isEnabled()
+    assert "Ready. Built-in model on the processor" in panel.view.status.text()
+
+
+def test_the_buttons_do_what_the_keys_do(panel, viewer, image, places, qtbot):
+    view = panel.view
+    ask(panel, qtbot, places[0])
+    before = says(panel)
+    if view.next.isEnabled():
+        view.next.click()
+        assert says(panel) != before
+    view.add.click()
+    assert "1 object in the layer “nuclei: labels”" in view.count.text()
+    assert panel.form.labels.current_choice == "nuclei: labels"
+    assert not view.add.isEnabled()
+    assert "add object 1" in view.undo.toolTip()
+    view.undo.click()
+    assert not viewer.layers["nuclei: labels"].data.any()
+    assert view.redo.isEnabled()
+    view.redo.click()
+    assert viewer.layers["nuclei: labels"].data.any()
+    ask(panel, qtbot, places[1])
+    view.drop.click()
+    assert not panel.bridge.session.suggestions
+    assert says(panel) == "Click on an object."
+
+
+def test_a_tool_is_a_layer_and_its_mode(panel, viewer, image):
+    panel.view.tools["box"].click()
+    assert viewer.layers.selection.active is panel.bridge.desk.prompts.shapes
+    assert panel.bridge.desk.prompts.shapes.mode == "add_rectangle"
+    panel.bridge.desk.prompts.shapes.mode = "add_polygon"
+    assert panel.view.tools["outline"].isChecked()
+    viewer.layers.selection.active = image
+    assert not any(button.isChecked() for button in panel.view.tools.values())
+    panel.view.tools["click"].click()
+    assert viewer.layers.selection.active is panel.bridge.desk.prompts.points
+
+
+def test_part_of_it_or_not(panel, image):
+    panel.view.signs[False].click()
+    assert not panel.bridge.desk.prompts.positive
+    panel.bridge.toggle()
+    assert panel.view.signs[True].isChecked()
+
+
+def test_settings_reach_the_session(panel, image):
+    panel.form.rule.value = Rule.REPLACE
+    assert panel.bridge.session.rule is Rule.REPLACE
+    panel.form.one_click.value = True
+    assert panel.bridge.desk.prompts.one_click
+
+
+def test_the_selected_image_is_taken(panel, viewer, frames):
+    first, second = viewer.add_image(frames), viewer.add_image(frames)
+    assert panel.bridge.desk.image is second
+    viewer.layers.selection.active = first
+    assert panel.bridge.desk.image is first
+    viewer.layers.remove(first)
+    assert panel.bridge.desk.image is second
+    viewer.layers.remove(second)
+    assert panel.bridge.desk is None
+    assert not viewer.layers
+    assert "Open an image first" in panel.view.status.text()
+
+
+def test_objects_go_where_the_person_says(panel, viewer, image, places, frames, qtbot):
+    mine = viewer.add_labels(np.zeros(frames.shape, int), name="mine")
+    viewer.add_labels(np.zeros((3, 3), int), name="other")
+    assert [name for name, _ in choices(panel.form.labels)] == ["A new layer", "mine"]
+    panel.form.labels.value = mine
+    qtbot.waitUntil(lambda: panel.bridge.desk.labels is not None, timeout=10_000)
+    ask(panel, qtbot, places[0])
+    panel.view.add.click()
+    assert mine.data.any()
+    panel.form.labels.value = NEW
+    ask(panel, qtbot, places[1])
+    panel.view.add.click()
+    assert set(np.unique(mine.data)) == {0, 1}
+    assert viewer.layers["nuclei: labels"].data.any()
+
+
+def choices(box):
+    return [(box.native.itemText(i), i) for i in range(box.native.count())]
+
+
+def test_a_file_that_is_no_model_is_refused_in_words(panel, image, qtbot, tmp_path):
+    path = tmp_path / "thesis.pt"
+    path.write_text("<html>not found</html>")
+    panel.form.pick(str(path))
+    qtbot.waitUntil(lambda: "⚠" in panel.view.status.text(), timeout=60_000)
+    assert "thesis.pt" in panel.view.status.text()
+    panel.form.model.value = "pocket"
+    qtbot.waitUntil(lambda: "Ready" in panel.view.status.text(), timeout=60_000)
+
+
+def test_a_file_is_chosen_in_a_dialog(panel, monkeypatch, tmp_path):
+    dialog = "napari_sam.widgets.segment.form.QFileDialog.getOpenFileName"
+    path = str(tmp_path / "cells.pth")
+    answers = [("", ""), (path, "")]
+    monkeypatch.setattr(dialog, lambda *_: answers.pop(0))
+    panel.form.model.value = FILE
+    assert panel.form.model.value == "pocket"
+    panel.form.model.value = FILE
+    assert panel.form.model.value == path
+
+
+def test_the_first_steps_are_read_once(panel, viewer, qtbot):
+    assert not panel.hint.isHidden()
+    assert len(panel.hint.text.splitlines()) == 3
+    panel.hint.buttons["Got it"].click()
+    assert panel.hint.isHidden()
+    again = Segment(viewer)
+    qtbot.addWidget(again)
+    assert again.hint.isHidden()
+    again.end()
+    reset_hint()
+
+
+def reset_hint():
+    from napari.settings import get_plugin_settings
+
+    get_plugin_settings("napari-sam-annotator").labelling.hint = True
+
+
+def test_the_shortcuts_are_listed(panel, image):
+    shown = [
+        panel.view.shortcuts.itemAt(i).widget().text()
+        for i in range(panel.view.shortcuts.count())
+    ]
+    for key in ("Enter", "Tab", "Escape", "Delete"):
+        assert any(key in text for text in shown)
+
+
+def test_a_window_with_unsaved_objects_asks(panel, image, places, qtbot):
+    answers, saved = ["stay", "save", "save", "leave"], [False, True]
+    window = QWidget()
+    qtbot.addWidget(window)
+    unsaved = [0]
+    leaving = Leaving(
+        panel,
+        lambda: unsaved[0],
+        lambda: saved.pop(0),
+        lambda _: answers.pop(0),
+    )
+    assert not leaving.eventFilter(window, QCloseEvent())
+    assert not leaving.eventFilter(window, ByHand())
+    unsaved[0] = 1
+    assert not leaving.eventFilter(window, QCloseEvent())
+    assert len(answers) == 4
+    stays = [leaving.eventFilter(window, ByHand()) for _ in range(4)]
+    assert stays == [True, True, False, False]
+
+
+class ByHand(QCloseEvent):
+    """As the window system sends it."""
+
+    def spontaneous(self):
+        return True
+
+
+def test_saving_asks_for_a_folder(panel, image, places, qtbot, monkeypatch, tmp_path):
+    dialog = "napari_sam.widgets.segment.saving.QFileDialog.getExistingDirectory"
+    monkeypatch.setattr(dialog, lambda *_: str(tmp_path / "out"))
+    assert not panel.view.save.isEnabled()
+    ask(panel, qtbot, places[0])
+    panel.view.add.click()
+    panel.view.save.click()
+    qtbot.waitUntil(
+        lambda: "1 object saved in" in panel.view.notice.text(), timeout=9000
+    )
+    assert (tmp_path / "out" / "objects.csv").is_file()
+    assert panel.bridge.keeper.unsaved == 0
+    monkeypatch.setattr(dialog, lambda *_: "")
+    assert not panel.saving.save_and_wait()
+    (tmp_path / "out" / "prompts.json").unlink()
+    monkeypatch.setattr(dialog, lambda *_: str(tmp_path / "out"))
+    assert not panel.saving.save_and_wait()
+    assert "was not saved here" in panel.view.notice.text()
+
+
+def test_earlier_work_is_offered(panel, viewer, image, places, frames, qtbot):
+    ask(panel, qtbot, places[0])
+    panel.view.add.click()
+    panel.end()
+    other = ViewerModel()
+    again = Segment(other)
+    qtbot.addWidget(again)
+    other.add_image(frames, name="nuclei")
+    qtbot.waitUntil(lambda: not again.left.isHidden(), timeout=20_000)
+    assert "1 object" in again.left.text
+    again.left.buttons["Restore"].click()
+    qtbot.waitUntil(lambda: "nuclei: labels" in other.layers, timeout=20_000)
+    assert again.left.isHidden()
+    assert "1 object in the layer" in again.view.count.text()
+    again.end()
+
+
+def test_importing_the_widget_loads_no_torch():
+    code = (
+        "import sys, napari_sam.widgets.segment.panel; "
+        "print([m for m in ('torch', 'torchvision', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"
