@@ -111,7 +111,8 @@ class Engine:
 
 def _load(name: str, device: str) -> PromptableModel:
     # torch comes in this way only, or an open window may take the process down.
-    warm("torchvision")
+    # The built-in model does without torchvision, whose import takes seconds.
+    warm(*([] if name == "pocket" else ["torchvision"]))
     from napari_sam.models.catalog import load_model
 
     return load_model(name, device=device)

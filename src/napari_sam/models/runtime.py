@@ -81,7 +81,9 @@ def enter(device: str) -> Callable[[], AbstractContextManager[None]]:
     """
     torch = import_torch()
     if "OMP_NUM_THREADS" not in os.environ:  # else someone has decided already
-        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+        # One core is the viewer's: where both want all of them, threads that compute
+        # together wait for each other, and clicks are answered later, not sooner.
+        torch.set_num_threads(max(1, min(torch.get_num_threads(), usable_cores() - 1)))
     # Activations near zero become denormals on some images, and those are
     # handled some hundred times more slowly.
     torch.set_flush_denormal(True)
