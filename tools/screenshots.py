@@ -2,7 +2,8 @@
 
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
-With names behind it only those are made: `auto_annotate`, `segment`, `live_loop`.
+With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
+`live_loop`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main(names: list[str]) -> None:
         return
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name in names or [
-        made.__name__ for made in (auto_annotate, segment, live_loop)
+        made.__name__ for made in (auto_annotate, segment, find_all, live_loop)
     ]:
         with tempfile.TemporaryDirectory() as home:
             # What is shown is what a newcomer sees, whoever makes the pictures.
@@ -123,6 +124,24 @@ def segment() -> None:
     viewer.close()
     pause(1)
     restore()
+
+
+def find_all() -> None:
+    """Show all nuclei of a frame, found at once and not added yet."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    Desk(viewer, panel)
+    fold = panel.find.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    panel.find.start.click()
+    wait(lambda: panel.bridge.finder.state.phase == "found")
+    pause(1)
+    shoot(viewer, "segment-11-find-all")
+    viewer.close()
+    pause(0.5)
 
 
 def restore() -> None:

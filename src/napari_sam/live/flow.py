@@ -50,6 +50,8 @@ class Flow:
         self.preferred_scale: float | None = None
         self.history = History()
         self.on_change: Callable[[Change], None] = lambda change: None
+        self.on_prepared: Callable[[str], None] = lambda problem: None
+        self._needed: Index | None = None  # somebody else waits for this plane
         self._news = News()
         self._board = Board()
         self._commits = Commits(
@@ -97,15 +99,18 @@ class Flow:
             self._board.update(self._current_model(self._board[key]))
             self._news.redraw([self._board[key]])
         self._flush()
+        self.on_prepared("")
 
     def _not_loaded(self, error: Exception) -> None:
         self._error = say(error)
         self._give_up(None, self._error)
         self._report()
+        self.on_prepared(self._error)
 
     def _plane_ready(self, index: Index) -> None:
         self._ask_model(index)
         self._report()
+        self.on_prepared("")
 
     def _plane_failed(self, index: Index, error: Exception) -> None:
         text = say(error)
@@ -113,6 +118,8 @@ class Flow:
             self._error = text
         self._give_up(index, text)
         self._report()
+        if index == self._needed:
+            self.on_prepared(text)
 
     def _give_up(self, index: Index | None, text: str) -> None:
         """Tell those who wait on a plane (or anywhere) that nothing will come."""
@@ -188,13 +195,18 @@ class Flow:
     def _report(self, refused: str = "") -> None:
         """Have planes prepared, and tell what runs if that has changed."""
         if self.source is not None and not self._stopped:
-            self._planes.want(self.index, self._board.waiting_on)
+            self._planes.want(self.index, self._wanted())
         self._set_phase()
         status = self.status
         told = status.phase, status.model, status.device, status.error
         if refused or told != self._told:
             self._told = told
             self._listener.status_changed(replace(status, refused=refused))
+
+    def _wanted(self) -> set[Index]:
+        """Return the planes that someone waits for."""
+        needed = set() if self._needed is None else {self._needed}
+        return self._board.waiting_on | needed
 
     def _set_phase(self) -> None:
         phase = self._phase()
@@ -209,7 +221,7 @@ class Flow:
         if self._answering.busy:
             return "answering"
         if self._engine.model is not None and any(
-            map(self._planes.preparing, (self.index, *self._board.waiting_on))
+            map(self._planes.preparing, (self.index, *self._wanted()))
         ):
             return "preparing"
         return "failed" if self._error else "ready"
@@ -222,7 +234,7 @@ class Flow:
         self._commits.clear()
         gone = [self._board[key] for key in self._board]
         self._board.clear()
-        self.source = self.store = self.index = None
+        self.source = self.store = self.index = self._needed = None
         self._error = ""
         self._news = News()
         self._news.settled(gone, "")

@@ -163,6 +163,17 @@ class Planes:
             self._kept.move_to_end(index)
         return prepared
 
+    def look(
+        self,
+        index: Index,
+        done: Callable[[Look], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Read a plane for somebody else; where there is no image nothing is told."""
+        if self._reader is not None:
+            work = partial(self._reader.look, index)
+            self._threads.run("read", work, done, failed)
+
     def preparing(self, index: Index | None) -> bool:
         """Whether a plane is being prepared or waits for it."""
         known = (self._kept, self._refused)

@@ -7,7 +7,7 @@ Models are loaded on one thread, planes are read on another, models run on the l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam.live.asked import Asked, ask, described, reopened
 from napari_sam.live.commits import Commit
@@ -20,15 +20,22 @@ from napari_sam.types import NapariSamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from napari_sam.live.changes import Change
+    from napari_sam.live.changes import Change, Refusal
     from napari_sam.live.history import Step
+    from napari_sam.live.planes import Prepared
+    from napari_sam.live.reading import Look
     from napari_sam.live.source import Source
     from napari_sam.live.store import LabelStore
     from napari_sam.live.values import Index, Key, Mark
+    from napari_sam.models.protocol import PromptableModel
+    from napari_sam.types import Mask
 
 __all__ = ["Listener", "Session", "Status"]
 
-_STOPPED = "stopped; click again to go on"
+STOPPED = "stopped; click again to go on"
+# What was found and keeps less of itself beside the objects that are there already
+# is one of them again.
+_MIN_KEPT: Final = 0.5
 
 
 class Session(Flow):
@@ -59,6 +66,9 @@ class Session(Flow):
         The size of candidates that the person chose last, from 0 (smallest) to 1.
     on_change : callable
         Gets every edit of labels and records, and the reverse of what is undone.
+    on_prepared : callable
+        Is told when `prepared` may have another answer, or in one line why there
+        will be none.
     """
 
     # The image and the model.
@@ -92,6 +102,7 @@ class Session(Flow):
             self._planes.use(None, None)
         self._go_on()
         self._report()
+        self.on_prepared("")
 
     def look_at(self, index: Index) -> None:
         """Prepare the slice on screen, and then its neighbours."""
@@ -99,6 +110,28 @@ class Session(Flow):
         self._planes.retry(self.index)
         self._go_on()
         self._report()
+
+    def need(self, index: Index | None) -> None:
+        """Prepare a plane for somebody else too; None: nobody needs one any more."""
+        self._needed = index
+        if index is not None:
+            self._planes.retry(index)
+            self._go_on()
+        self._report()
+
+    def prepared(self, index: Index) -> tuple[PromptableModel, Prepared] | None:
+        """Return a plane as the model has it, None where it is not prepared (yet)."""
+        model, plane = self._engine.model, self._planes.get(index)
+        return None if model is None or plane is None else (model, plane)
+
+    def look(
+        self,
+        index: Index,
+        done: Callable[[Look], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Read a plane as models see it; where there is no image nothing is told."""
+        self._planes.look(index, done, failed)
 
     # What the person says.
 
@@ -185,6 +218,27 @@ class Session(Flow):
             self._news.changes.append(change)
             self._flush()
 
+    def add_found(
+        self, index: Index, found: Sequence[tuple[Mask, Mapping[str, Any]]]
+    ) -> list[Refusal]:
+        """Add objects that a detector has found, as one step; return who may not.
+
+        Of the fields of their records, those that everybody knows are set here.
+        """
+        if self.store is None:
+            return []
+        known = {
+            "source": "detector",
+            "class_id": self.class_id,
+            "annotator": self._annotator,
+        }
+        objects = [(mask, {**known, **about}) for mask, about in found]
+        change, refused = self.store.add_all(
+            index, objects, self.rule, min_kept=_MIN_KEPT
+        )
+        self.edit(change)
+        return refused
+
     def undo(self) -> bool:
         """Take the last step back; False where there is none."""
         return self._travel(self.history.undo)
@@ -197,12 +251,13 @@ class Session(Flow):
         """Stop preparing and answering, at once."""
         if self._engine.loading:
             self._engine.stop()
-            self._error = _STOPPED
+            self._error = STOPPED
         self._stopped = True
         self._planes.stop()
         self._answering.stop()
-        self._give_up(None, _STOPPED)
+        self._give_up(None, STOPPED)
         self._report()
+        self.on_prepared(STOPPED)
 
     def close(self) -> None:
         """End everything, and tell nobody; the session can be used again."""

@@ -21,7 +21,7 @@ from napari_sam.live.pen import Pen, pixels, put
 from napari_sam.live.values import Index, ObjectRecord, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from napari_sam.types import BoolArray, Mask
 
@@ -66,12 +66,69 @@ class LabelStore(Objects):
         Change or Refusal
             A refusal says why nothing was changed.
         """
-        index = self._checked(index)
         number = self.next_id if object_id is None else object_id
+        known = number in self.records
+        pen = self._pen()
+        refused = self._lay(pen, self._checked(index), mask, rule, number, about)
+        return refused or pen.done(f"{'Change' if known else 'Add'} object {number}")
+
+    def add_all(
+        self,
+        index: Index,
+        masks: Sequence[tuple[Mask, Mapping[str, Any]]],
+        rule: Rule,
+        *,
+        min_kept: float = 0.0,
+    ) -> tuple[Change | None, list[Refusal]]:
+        """Add new objects on one plane, as one edit.
+
+        Parameters
+        ----------
+        index : tuple of int
+        masks : sequence of (Mask, mapping)
+            With fields of their records.
+        rule : Rule
+            What happens where other objects are.
+        min_kept : float
+            One that keeps a smaller part of itself beside others is refused: it is
+            the same object again.
+
+        Returns
+        -------
+        Change or None
+            None where all were refused.
+        list of Refusal
+            Why some were not added.
+        """
+        index, pen = self._checked(index), self._pen()
+        refusals = [
+            refused
+            for mask, about in masks
+            if (
+                refused := self._lay(
+                    pen, index, mask, rule, self.next_id, about, min_kept
+                )
+            )
+        ]
+        count = len(masks) - len(refusals)
+        what = f"Add {count} object{'s' * (count != 1)}"
+        return (pen.done(what) if count else None), refusals
+
+    def _lay(
+        self,
+        pen: Pen,
+        index: Index,
+        mask: Mask,
+        rule: Rule,
+        number: int,
+        about: Mapping[str, Any],
+        min_kept: float = 0.0,
+    ) -> Refusal | None:
+        """Write one object, or return why not."""
         if not self._fits(number):
             return self._full()
         box, data = _clip(mask, self.plane_shape)
-        own = None if object_id is None else self._extents.box(number, index)
+        own = self._extents.box(number, index)
         region = union(own, box) if data.size else box
         after = pixels(self.labels, index, region).copy()
         if own is not None:
@@ -81,13 +138,13 @@ class LabelStore(Objects):
         settled = settle(data, inside, rule)
         if isinstance(settled, Refusal):
             return settled
+        if np.count_nonzero(settled) < min_kept * np.count_nonzero(data):
+            return Refusal("nothing was added: most of it belongs to others already")
         inside[settled] = number
-        known = self.records.get(number)
-        pen = self._pen()
         pen.write(index, region, after)
-        pen.describe(described(known, number, about))
+        pen.describe(described(self.records.get(number), number, dict(about)))
         self._use(number)
-        return pen.done(f"{'Change' if known else 'Add'} object {number}")
+        return None
 
     def delete(
         self, ids: Iterable[int], *, index: Index | None = None

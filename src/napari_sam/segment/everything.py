@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from napari_sam.images import Plane
 from napari_sam.models.everything import GridOptions, confidence
-from napari_sam.models.lane import checkpoint
+from napari_sam.models.lane import checkpoint, report
 from napari_sam.segment.proposals import Clicks, Proposals, has_contrast
 from napari_sam.types import Mask, Prompt
 
@@ -47,7 +47,8 @@ def find_everything(
 
     Every click has several answers (a part, the object, a group). Those count
     whose predicted IoU and stability are high; of those that are the same object
-    again, by the overlap of their boxes, the best stays.
+    again, by the overlap of their boxes, the best stays. On a lane it reports which
+    part, from 0 to 1, of the clicks on the whole plane is answered.
 
     Parameters
     ----------
@@ -141,6 +142,7 @@ class _Search:
         found: list[_Found] = []
         for start in range(0, len(points), _TOGETHER):
             checkpoint()
+            report(start / len(points))
             asked = points[start : start + _TOGETHER]
             prompts = [Prompt(points=[at]) for at in asked - np.array(crop[:2], "f4")]
             answers = self.model.decode(embedding, prompts, multimask=True)

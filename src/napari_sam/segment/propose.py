@@ -19,19 +19,23 @@ from napari_sam.segment.everything import find_everything
 from napari_sam.segment.proposals import Proposals, has_contrast
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import empty_table, make_table
-from napari_sam.types import Detections, Embedding, Mask, Prompt
+from napari_sam.types import Detections, Embedding, LabelArray, Mask, Prompt
 
 if TYPE_CHECKING:
     from napari_sam.images import Plane
     from napari_sam.segment.recipe import Recipe
 
-__all__ = ["NO_CONTRAST", "Proposals", "propose_plane", "settle"]
+__all__ = ["NO_CONTRAST", "Proposals", "composed", "propose_plane", "settle"]
 
 NO_CONTRAST = "the plane has no contrast, so nothing can be found on it"
 
 
 def propose_plane(
-    plane: Plane, model: PromptableModel, detector: Detector
+    plane: Plane,
+    model: PromptableModel,
+    detector: Detector,
+    *,
+    embedding: Embedding | None = None,
 ) -> Proposals:
     """Run the models on one plane: every box that is found prompts one mask.
 
@@ -45,6 +49,8 @@ def propose_plane(
     model : PromptableModel
     detector : Detector
         It applies the options that it was made with.
+    embedding : Embedding, optional
+        Of this plane by this model; by default the plane is encoded.
 
     Raises
     ------
@@ -55,8 +61,8 @@ def propose_plane(
     if not has_contrast(plane):
         return Proposals.none(plane, names)
     if isinstance(detector, EverythingDetector):
-        return find_everything(plane, model, detector.options)
-    detections, embedding = _detect(plane, model, detector)
+        return find_everything(plane, model, detector.options, embedding=embedding)
+    detections, embedding = _detect(plane, model, detector, embedding)
     prompts, kept = _prompts(detections, plane.shape)
     masks = _decode(plane, model, embedding, prompts)
     return Proposals(
@@ -97,33 +103,49 @@ def settle(proposals: Proposals, recipe: Recipe) -> PlaneResult:
     # A detector that stops at the limit cannot tell whether there was more.
     truncated = proposals.truncated or len(proposals) == recipe.max_det
     notes = (_limit(recipe.max_det),) if truncated else ()
-    proposals = proposals.fitting(recipe)
-    masks, clicks = proposals.masks, proposals.clicks
-    scores = proposals.scores * np.array([mask.score for mask in masks], np.float64)
-    labels, objects, sources = compose(masks, scores, proposals.shape, recipe)
+    labels, objects, proposals = composed(proposals, recipe)
     table = make_table(
         objects,
-        classes=proposals.classes[sources],
-        detection_scores=proposals.scores[sources],
+        classes=proposals.classes,
+        detection_scores=proposals.scores,
         class_names=proposals.class_names,
     )
     return PlaneResult(
-        proposals.index,
-        labels,
-        table,
-        truncated,
-        notes,
-        None if clicks is None else clicks.take(sources),
+        proposals.index, labels, table, truncated, notes, proposals.clicks
     )
 
 
+def composed(
+    proposals: Proposals, recipe: Recipe
+) -> tuple[LabelArray, list[Mask], Proposals]:
+    """Paint those that the recipe's rules let pass into a label plane.
+
+    Returns
+    -------
+    labels : uint32 array, shape (H, W)
+        Ids 1..n, the best object first.
+    objects : list of Mask
+        As painted, in the order of their ids.
+    proposals : Proposals
+        What each of them was made of, in the same order.
+    """
+    proposals = proposals.fitting(recipe)
+    masks = proposals.masks
+    scores = proposals.scores * np.array([mask.score for mask in masks], np.float64)
+    labels, objects, sources = compose(masks, scores, proposals.shape, recipe)
+    return labels, objects, proposals.take(sources)
+
+
 def _detect(
-    plane: Plane, model: PromptableModel, detector: Detector
+    plane: Plane,
+    model: PromptableModel,
+    detector: Detector,
+    embedding: Embedding | None,
 ) -> tuple[Detections, Embedding | None]:
     if isinstance(detector, EmbeddingDetector) and detector.reads(model):
-        embedding = model.encode(plane)
+        embedding = embedding or model.encode(plane)
         return detector.detect_embedded([embedding])[0], embedding
-    return detector.detect([plane])[0], None
+    return detector.detect([plane])[0], embedding
 
 
 def _prompts(

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.live.finding import Finder
 from napari_sam.live.marks import same
 from napari_sam.live.session import Session
 from napari_sam.live.source import Source
@@ -21,15 +22,17 @@ from napari_sam.widgets.segment.places import Places
 from napari_sam.widgets.segment.touch import Touch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image
 
     from napari_sam.live.changes import Change
+    from napari_sam.live.found import Found
     from napari_sam.live.session import Status
     from napari_sam.live.values import Index, Key
     from napari_sam.models.lane import Post
+    from napari_sam.types import Mask
     from napari_sam.widgets.segment.prompt_layers import State
     from napari_sam.widgets.segment.told import Told
 
@@ -59,6 +62,10 @@ class Bridge:
         Which layer the objects go to.
     touch : Touch
         What can be done with the object under the mouse.
+    finder : Finder
+        Finds all objects of the slice on screen.
+    found_changed : callable
+        Is called when there is something to say about what it finds.
     """
 
     def __init__(
@@ -75,9 +82,12 @@ class Bridge:
         self._one_click = False
         self._busy = 0  # while we talk to the session ourselves
         self._shown: Index | None = None
+        self._outlined: Found | None = None  # what was found and is drawn
         self.desk: Desk | None = None
         self._threads = Threads(post)
         self.session = Session(post, self, annotator=annotator)
+        self.finder = Finder(self.session, post, self._found, self._drawing)
+        self.found_changed: Callable[[], None] = lambda: None
         self.touch = Touch(self.session, lambda: self.desk, self._noticed)
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
@@ -138,15 +148,18 @@ class Bridge:
         self._viewer.dims.events.point.disconnect(self._moved)
         self._viewer.layers.selection.events.active.disconnect(self._selected)
         self.places.leave(desk)
+        self.finder.drop()
         self.session.leave()
         desk.close()
         self._told.layers_changed()
         self._told.suggestion_changed()
         self._told.objects_changed()
+        self.found_changed()
 
     def close(self) -> None:
         """End all work; the bridge can be used again."""
         self.leave()
+        self.finder.close()
         self.session.close()
         self._threads.close()
 
@@ -165,6 +178,7 @@ class Bridge:
             self.session.look_at(index)
             self._draw()
             self._told.suggestion_changed()
+            self.found_changed()
 
     def _selected(self, event: Any = None) -> None:
         self._told.tool_changed()
@@ -255,10 +269,21 @@ class Bridge:
             for key, one in session.suggestions.items()
             if one.index == self._shown and one.mask is not None
         ]
-        if shown:
-            desk.preview.show(self._shown, shown)
+        found = self.finder.found
+        pictures = found.pictures if found and found.index == self._shown else ()
+        if shown or pictures:
+            desk.preview.show(self._shown, shown, pictures)
         else:
             desk.preview.clear()
+
+    def _found(self) -> None:
+        if self.finder.found is not self._outlined:
+            self._outlined = self.finder.found
+            self._draw()
+        self.found_changed()
+
+    def _drawing(self) -> Callable[[Sequence[Mask]], Sequence[Any]]:
+        return (lambda masks: ()) if self.desk is None else self.desk.preview.drawing()
 
     def _show_marks(self) -> None:
         desk, session = self.desk, self.session

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari_sam.live.changes import IntBox
     from napari_sam.types import BoolArray, Mask
 
 Picture = npt.NDArray[np.uint8]
+Placed: TypeAlias = tuple[Picture, tuple[int, int]]  # and the place of its corner
 RIM, LINE, INSIDE, OTHER_LINE, OTHER_INSIDE = 1, 2, 3, 4, 5
 
 _LINE, _OTHER_LINE, _RIM = 2.5, 1.3, 1.0  # in pixels of the screen
@@ -29,6 +32,16 @@ def draw(plane: Picture, mask: Mask, pixel: float, *, current: bool) -> IntBox:
     current : bool
         It is the one that the person is at; others are drawn less strongly.
     """
+    return paste(plane, *picture_of(mask, pixel, current=current))
+
+
+def pictures(masks: Iterable[Mask], pixel: float) -> list[Placed]:
+    """Draw many masks, none of which is current, for `paste`."""
+    return [picture_of(mask, pixel, current=False) for mask in masks]
+
+
+def picture_of(mask: Mask, pixel: float, *, current: bool) -> Placed:
+    """Return what a mask looks like, and where its corner is in the plane."""
     rim = max(1, round(_RIM / pixel))
     thick = max(1, round((_LINE if current else _OTHER_LINE) / pixel))
     margin = thick + rim
@@ -37,8 +50,12 @@ def draw(plane: Picture, mask: Mask, pixel: float, *, current: bool) -> IntBox:
     picture[_around(inside, rim)] = RIM
     picture[inside] = LINE if current else OTHER_LINE
     picture[_within(inside, thick)] = INSIDE if current else OTHER_INSIDE
-    y0, x0 = mask.box[0] - margin, mask.box[1] - margin
-    height, width = inside.shape
+    return picture, (mask.box[0] - margin, mask.box[1] - margin)
+
+
+def paste(plane: Picture, picture: Picture, corner: tuple[int, int]) -> IntBox:
+    """Put such a picture into its plane; return the box that was written."""
+    (y0, x0), (height, width) = corner, picture.shape
     top, left = max(0, y0), max(0, x0)
     bottom = min(plane.shape[0], y0 + height)
     right = min(plane.shape[1], x0 + width)

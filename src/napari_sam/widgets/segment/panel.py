@@ -12,6 +12,7 @@ from napari_sam.widgets.layers import images
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment import settings, words
 from napari_sam.widgets.segment.bridge import Bridge
+from napari_sam.widgets.segment.find import Find
 from napari_sam.widgets.segment.form import NEW, Form
 from napari_sam.widgets.segment.hint import Box, first_hint
 from napari_sam.widgets.segment.leaving import Leaving, ask
@@ -69,6 +70,8 @@ class Segment(QWidget):
             annotator=settings.annotator(),
             keys=settings.shortcuts(),
         )
+        self.find = Find(self.bridge, self.noticed)
+        self.view.fold("Find all objects", self.find)
         self.saving = Saving(self, self.bridge, self.noticed)
         self._leaving = Leaving(
             self, lambda: self.bridge.keeper.unsaved, self.saving.save_and_wait, ask
@@ -236,6 +239,7 @@ class Segment(QWidget):
         """End all work, and ask for none."""
         self._listen(False)
         self._leaving.ignore()
+        self.find.end()
         for timer in (self._warm, self._tick, self._unsay):
             timer.stop()
         self.bridge.close()

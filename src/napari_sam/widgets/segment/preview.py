@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from napari_sam.widgets.segment.look import add_quietly, pixel_on_screen, refres
 from napari_sam.widgets.segment.place import Follow, put
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -70,11 +71,20 @@ class Preview:
         add_quietly(viewer, self.layer)
         self._follow = Follow(image, self._put)
 
-    def show(self, index: Index, suggestions: Sequence[tuple[Mask, bool]]) -> None:
-        """Show these masks on this plane; the flag says which one is current."""
+    def show(
+        self,
+        index: Index,
+        suggestions: Sequence[tuple[Mask, bool]],
+        found: Iterable[outlines.Placed] = (),
+    ) -> None:
+        """Show these masks on this plane; the flag says which one is current.
+
+        Below them is what was found, as `drawing` has drawn it.
+        """
         self._wipe()
         plane = self._plane
         pixel = pixel_on_screen(self._viewer, self._image)
+        self._drawn += [outlines.paste(plane, *picture) for picture in found]
         # The current one last, on top of the others.
         for mask, current in sorted(suggestions, key=lambda one: one[1]):
             if mask.data.size:
@@ -85,6 +95,11 @@ class Preview:
             self._index = index
             self._move()
         refresh(self.layer)
+
+    def drawing(self) -> Callable[[Iterable[Mask]], list[outlines.Placed]]:
+        """Return what draws masks, on any thread: there may be hundreds."""
+        pixel = pixel_on_screen(self._viewer, self._image)
+        return partial(outlines.pictures, pixel=pixel)
 
     def clear(self) -> None:
         """Show nothing."""

@@ -52,15 +52,15 @@ class View:
     def __init__(self, panel: QWidget, form: Form, hint: Box, left: Box) -> None:
         self.tools = {name: _toggle(*words) for name, words in TOOLS.items()}
         self.signs = {sign: _toggle(*words) for sign, words in _SIGNS.items()}
-        self.add = _button("Add (Enter)", "Make an object of every open suggestion.")
-        self.next = _button("Next (Tab)", "Show the next larger or smaller outline.")
-        self.drop = _button("Drop (Esc)", "Take all open suggestions away.")
-        self.undo, self.redo = _button("Undo", ""), _button("Redo", "")
-        self.save = _button("Save…", "Write the objects, their table and your clicks.")
+        self.add = push("Add (Enter)", "Make an object of every open suggestion.")
+        self.next = push("Next (Tab)", "Show the next larger or smaller outline.")
+        self.drop = push("Drop (Esc)", "Take all open suggestions away.")
+        self.undo, self.redo = push("Undo", ""), push("Redo", "")
+        self.save = push("Save…", "Write the objects, their table and your clicks.")
         self.save.setEnabled(False)
         self.cancel = QPushButton("Cancel")
         self.suggestion, self.status, self.notice, self.count = (
-            _text() for _ in range(4)
+            paragraph() for _ in range(4)
         )
         self.notice.hide()
         keep = self.cancel.sizePolicy()
@@ -70,6 +70,7 @@ class View:
         self.signs[True].setChecked(True)
         self._groups = [_exclusive(panel, self.tools), _exclusive(panel, self.signs)]
         self.shortcuts = QGridLayout()
+        self.sections = QVBoxLayout()
         layout = _scrolled(panel)
         for widget in (left, hint, form.what, row_of(*self.tools.values())):
             layout.addWidget(widget)
@@ -79,6 +80,7 @@ class View:
         layout.addWidget(self.notice)
         layout.addWidget(row_of(self.undo, self.redo, self.save))
         layout.addWidget(self.count)
+        layout.addLayout(self.sections)
         running = QHBoxLayout()
         running.addWidget(self.status, 1)
         running.addWidget(self.cancel)
@@ -118,6 +120,12 @@ class View:
             self.shortcuts.addWidget(name, row, 0, Qt.AlignmentFlag.AlignTop)
             self.shortcuts.addWidget(does, row, 1)
 
+    def fold(self, title: str, inside: QWidget) -> Fold:
+        """Add a section that is folded at first."""
+        fold = Fold(title, inside)
+        self.sections.addWidget(fold)
+        return fold
+
     def show_tool(self, tool: str | None, positive: bool) -> None:
         """Press the buttons of what the mouse does now; None for something else."""
         group = self._groups[0]
@@ -147,7 +155,7 @@ class Fold(QWidget):
     def __init__(self, title: str, inside: QWidget) -> None:
         super().__init__()
         self._title, self._inside = title, inside
-        self.button = _button("", "")
+        self.button = push("", "")
         self.button.setCheckable(True)
         self.button.setFlat(True)
         self.button.setStyleSheet("text-align: left")
@@ -176,7 +184,8 @@ def _scrolled(panel: QWidget) -> QVBoxLayout:
     return QVBoxLayout(inside)
 
 
-def _button(text: str, tip: str) -> QPushButton:
+def push(text: str, tip: str) -> QPushButton:
+    """Return a button that leaves the keys to the image."""
     button = QPushButton(text)
     button.setToolTip(tip)
     # A click on the button must not take the keys from the image.
@@ -185,7 +194,7 @@ def _button(text: str, tip: str) -> QPushButton:
 
 
 def _toggle(text: str, tip: str) -> QPushButton:
-    button = _button(text, tip)
+    button = push(text, tip)
     button.setCheckable(True)
     return button
 
@@ -197,7 +206,8 @@ def _exclusive(parent: QWidget, buttons: Mapping[Any, QPushButton]) -> QButtonGr
     return group
 
 
-def _text() -> QLabel:
+def paragraph() -> QLabel:
+    """Return an empty text of as many lines as it needs."""
     label = QLabel()
     label.setWordWrap(True)
     label.setTextFormat(Qt.TextFormat.PlainText)

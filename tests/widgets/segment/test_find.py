@@ -1,0 +1,195 @@
+"""The section "Find all objects", without a window, with the real built-in model."""
+
+import numpy as np
+import pytest
+
+from napari_sam.live.values import Rule
+from napari_sam.models.pocket.model import PocketModel
+from napari_sam.widgets.segment import words
+from napari_sam.widgets.segment.panel import Segment
+
+
+@pytest.fixture(autouse=True)
+def _home(monkeypatch, tmp_path):
+    """Keep what must not be lost where the test ends."""
+    monkeypatch.setenv("NAPARI_SAM_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def panel(viewer, image, qtbot, no_thread_is_left):
+    panel = Segment(viewer)
+    qtbot.addWidget(panel)
+    yield panel
+    panel.end()
+
+
+@pytest.fixture
+def find(panel):
+    return panel.find
+
+
+@pytest.fixture
+def found(find, qtbot):
+    find.start.click()
+    finder = find._bridge.finder
+    qtbot.waitUntil(lambda: finder.state.phase == "found", timeout=60_000)
+    return finder
+
+
+def drawn(panel):
+    return np.count_nonzero(panel.bridge.desk.preview.layer.data)
+
+
+def test_without_an_image_nothing_can_be_found(panel, viewer, image):
+    viewer.layers.remove(image)
+    assert not panel.find.start.isEnabled()
+    assert not panel.find.add.isEnabled()
+
+
+def test_it_shows_what_it_finds(panel, find, found):
+    count = len(found.found.objects)
+    assert count > 5
+    assert find.says.text() == f"{count} objects."
+    assert find.add.text() == f"Add all {count}"
+    assert find.add.isEnabled()
+    assert find.drop.isEnabled()
+    assert not find.cancel.isEnabled()
+    assert find.start.text() == "Find on this slice"
+    preview = panel.bridge.desk.preview.layer.data[0]
+    for mask in found.found.masks:
+        assert preview[mask.slices][mask.data].all()
+
+
+def test_the_preview_is_drawn_once(panel, viewer, found, find, qtbot):
+    updates = []
+    panel.bridge.desk.preview.layer.events.set_data.connect(updates.append)
+    everything = drawn(panel)
+    find.border.value = False
+    before = found.found
+    qtbot.waitUntil(lambda: found.found is not before, timeout=10_000)
+    assert 0 < drawn(panel) < everything
+    assert len(updates) == 1
+
+
+def test_controls_filter_without_a_model(find, found, qtbot, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(PocketModel, "encode", never)
+    monkeypatch.setattr(PocketModel, "decode", never)
+    for widget, value in (
+        (find.confidence, 0.9),
+        (find.stability, 0.9),
+        (find.smallest, 5000),
+        (find.largest, 2),
+        (find.border, False),
+    ):
+        usual, all_of_them = widget.value, found.found
+        widget.value = value
+        qtbot.waitUntil(lambda old=all_of_them: found.found is not old, timeout=10_000)
+        fewer = found.found
+        assert len(fewer.objects) < len(all_of_them.objects)
+        if not fewer.objects:
+            assert "No object is left" in find.says.text()
+            assert not find.add.isEnabled()
+        widget.value = usual
+        qtbot.waitUntil(lambda old=fewer: found.found is not old, timeout=10_000)
+        assert len(found.found.objects) == len(all_of_them.objects)
+
+
+def test_add_makes_objects_of_all_in_one_step(panel, find, found):
+    masks = found.found.masks
+    find.add.click()
+    session = panel.bridge.session
+    layer = panel.bridge.desk.labels.layer
+    assert len(np.unique(layer.data[0])) - 1 == len(masks)
+    assert not layer.data[1:].any()
+    assert not drawn(panel)
+    assert f"{len(masks)} objects added." in panel.view.notice.text()
+    assert panel.view.undo.toolTip() == f"Take back: add {len(masks)} objects (Ctrl+Z)"
+    panel.view.undo.click()
+    assert not layer.data.any()
+    assert not session.history.can_undo
+    panel.view.redo.click()
+    assert len(session.store.records) == len(masks)
+
+
+def test_what_is_there_already_is_said(panel, find, found):
+    session = panel.bridge.session
+    first = found.found.masks[0]
+    session.edit(session.store.add((0,), first, Rule.KEEP))
+    find.add.click()
+    assert "1 was left out: it lies on" in panel.view.notice.text()
+
+
+def test_drop_takes_the_outlines_away(panel, find, found):
+    assert drawn(panel)
+    find.drop.click()
+    assert not drawn(panel)
+    assert find.says.text() == ""
+    assert not find.add.isEnabled()
+    assert not panel.bridge.session.history.can_undo
+
+
+def test_outlines_stay_on_their_slice(panel, find, found, viewer):
+    everything = drawn(panel)
+    viewer.dims.set_current_step(0, 2)
+    assert not drawn(panel)
+    assert "on another slice" in find.says.text()
+    viewer.dims.set_current_step(0, 0)
+    assert drawn(panel) == everything
+
+
+def test_clicks_go_on_beside_what_was_found(panel, found, qtbot):
+    everything = drawn(panel)
+    session, desk = panel.bridge.session, panel.bridge.desk
+    place = (
+        np.argwhere(found.found.masks[0].data).mean(0) + found.found.masks[0].box[:2]
+    )
+    desk.prompts.points.add(np.array([[0, *place]]))
+    qtbot.waitUntil(
+        lambda: any(one.mask for one in session.suggestions.values()), timeout=30_000
+    )
+    assert drawn(panel) >= everything - 20
+    session.drop()
+    assert drawn(panel) == everything
+    assert len(found.found.objects)
+
+
+def test_another_image_ends_it(panel, find, found, viewer, image):
+    viewer.layers.remove(image)
+    assert found.found is None
+    assert find.says.text() == ""
+
+
+def test_cancel_ends_a_search(panel, find, qtbot):
+    session, finder = panel.bridge.session, panel.bridge.finder
+    qtbot.waitUntil(lambda: session.status.phase == "ready", timeout=60_000)
+    find.detector.value = "everything"
+    find.start.click()
+    qtbot.waitUntil(lambda: finder.state.phase == "searching", timeout=60_000)
+    assert not find.start.isEnabled()
+    assert find.cancel.isEnabled()
+    find.cancel.click()
+    assert find.says.text() == "Stopped."
+    assert find.start.isEnabled()
+    assert finder.found is None
+
+
+def test_closing_the_dock_ends_a_search(panel, find):
+    find.start.click()
+    panel.end()
+    assert panel.bridge.finder.state.phase == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("count", "refused", "text"),
+    [
+        (3, [], "3 objects added."),
+        (1, ["x"], "1 object added. 1 was left out: it lies on"),
+        (0, ["x", "y"], "0 objects added. 2 were left out: they lie on"),
+        (2, ["it has no number above 255"], "1 found no room. It has no number"),
+    ],
+)
+def test_what_was_added_is_said(count, refused, text):
+    assert text in words.added(count, refused)
