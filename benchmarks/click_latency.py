@@ -37,12 +37,17 @@ def clicks(window: Window, model: str, middles: list, turns: int) -> list[float]
         at = turn * 5 % len(middles) + turn * 5 // len(middles)
         window.viewer.dims.set_current_step(0, at)
         window.until(lambda at=at: window.session.index == (at,) and window.ready())
-        times.append(one_click(window, *middles[at][turn % len(middles[at])]))
+        seconds = one_click(window, *middles[at][turn % len(middles[at])])
+        if seconds is not None:
+            times.append(seconds)
     return times
 
 
-def one_click(window: Window, y: float, x: float) -> float:
-    """Return the seconds from letting go of the mouse to the suggestion drawn."""
+def one_click(window: Window, y: float, x: float) -> float | None:
+    """Return the seconds from letting go of the mouse to the suggestion drawn.
+
+    None where nothing was found.
+    """
     preview, drawn = window.panel.bridge.desk.preview.layer, [0.0]
 
     def note(event: object) -> None:
@@ -50,11 +55,14 @@ def one_click(window: Window, y: float, x: float) -> float:
 
     preview.events.set_data.connect(note)
     began = window.click(y, x)
-    window.until(lambda: answered(window) and drawn[0] > began and preview.data.any())
+    window.until(lambda: answered(window))
+    (shown,) = window.session.suggestions.values()
+    found = shown.mask is not None
+    window.until(lambda: not found or (drawn[0] > began and preview.data.any()))
     preview.events.set_data.disconnect(note)
     window.session.drop()
     window.wait(0.05)
-    return drawn[0] - began
+    return drawn[0] - began if found else None
 
 
 def answered(window: Window) -> bool:
