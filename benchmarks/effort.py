@@ -32,10 +32,10 @@ from skimage import io, segmentation
 
 import napari_sam as ns
 from napari_sam.images import make_plane
-from napari_sam.live.answers import arrange, first_choice
+from napari_sam.live.labels.scan import scan
+from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.marks import prompt_of
-from napari_sam.live.scan import scan
-from napari_sam.live.store import LabelStore
+from napari_sam.live.prompting.answers import arrange, first_choice
 from napari_sam.live.values import Mark, Rule
 from napari_sam.segment.metrics import compare_labels
 from napari_sam.training.pocket.data import find_sources

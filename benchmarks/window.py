@@ -14,8 +14,8 @@ from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
 from napari_sam.data import FOLDER
-from napari_sam.widgets.segment.canvas import canvases
-from napari_sam.widgets.segment.look import camera_of
+from napari_sam.widgets.segment.keyboard.canvas import canvases
+from napari_sam.widgets.segment.layers.look import camera_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,8 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_sam.widgets.segment.canvas import canvases
-from napari_sam.widgets.segment.look import camera_of
+from napari_sam.widgets.segment.keyboard.canvas import canvases
+from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.view import Fold
 
 if TYPE_CHECKING:

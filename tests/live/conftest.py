@@ -5,9 +5,9 @@ import threading
 import numpy as np
 import pytest
 
-from napari_sam.live.session import Session
+from napari_sam.live.labels.store import LabelStore
+from napari_sam.live.prompting.session import Session
 from napari_sam.live.source import Source
-from napari_sam.live.store import LabelStore
 from napari_sam.live.values import Mark
 
 

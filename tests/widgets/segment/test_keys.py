@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam.live.source import Source
 from napari_sam.widgets.post import Poster
-from napari_sam.widgets.segment.canvas import canvases
-from napari_sam.widgets.segment.keys import SHORTCUTS, Keys, Shortcut
-from napari_sam.widgets.segment.prompt_layers import PromptLayers
+from napari_sam.widgets.segment.keyboard.canvas import canvases
+from napari_sam.widgets.segment.keyboard.keys import SHORTCUTS, Keys, Shortcut
+from napari_sam.widgets.segment.layers.prompt_layers import PromptLayers
 
 SHIFT, NO = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.NoModifier
 CTRL = Qt.KeyboardModifier.ControlModifier

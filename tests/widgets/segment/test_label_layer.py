@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
-from napari_sam.live.scan import scan
+from napari_sam.live.labels.scan import scan
+from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.source import Source
-from napari_sam.live.store import LabelStore
 from napari_sam.live.values import Rule
 from napari_sam.types import Mask
-from napari_sam.widgets.segment.label_layer import LabelLayer, why_not
+from napari_sam.widgets.segment.layers.label_layer import LabelLayer, why_not
 
 
 @pytest.fixture

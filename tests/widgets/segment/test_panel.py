@@ -14,7 +14,7 @@ from scipy import ndimage
 from napari_sam.data import FOLDER
 from napari_sam.live.values import Rule
 from napari_sam.widgets.segment.form import FILE, NEW
-from napari_sam.widgets.segment.leaving import Leaving
+from napari_sam.widgets.segment.keeping.leaving import Leaving
 from napari_sam.widgets.segment.panel import Segment
 
 
@@ -246,7 +246,9 @@ class ByHand(QCloseEvent):
 
 
 def test_saving_asks_for_a_folder(panel, image, places, qtbot, monkeypatch, tmp_path):
-    dialog = "napari_sam.widgets.segment.saving.QFileDialog.getExistingDirectory"
+    dialog = (
+        "napari_sam.widgets.segment.sections.saving.QFileDialog.getExistingDirectory"
+    )
     monkeypatch.setattr(dialog, lambda *_: str(tmp_path / "out"))
     assert not panel.view.save.isEnabled()
     ask(panel, qtbot, places[0])

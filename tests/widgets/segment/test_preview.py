@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_sam.types import Mask
-from napari_sam.widgets.segment import outlines
-from napari_sam.widgets.segment.preview import Preview
+from napari_sam.widgets.segment.layers import outlines
+from napari_sam.widgets.segment.layers.preview import Preview
 
 
 def disc(y, x, radius, shape=(96, 112)):

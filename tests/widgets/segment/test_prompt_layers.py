@@ -6,7 +6,7 @@ from napari.layers import Points, Shapes
 
 from napari_sam.live.source import Source
 from napari_sam.live.values import Mark
-from napari_sam.widgets.segment.prompt_layers import MOST, PromptLayers
+from napari_sam.widgets.segment.layers.prompt_layers import MOST, PromptLayers
 
 
 class Drawn:

@@ -9,8 +9,8 @@ from qtpy.QtTest import QTest
 from scipy import ndimage
 
 from napari_sam.data import FOLDER
-from napari_sam.widgets.segment.canvas import canvases
-from napari_sam.widgets.segment.look import camera_of
+from napari_sam.widgets.segment.keyboard.canvas import canvases
+from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.panel import Segment
 
 pytestmark = pytest.mark.window

@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.live.finding import Finder
 from napari_sam.live.marks import same
-from napari_sam.live.session import Session
+from napari_sam.live.prompting.session import Session
+from napari_sam.live.proposals.finding import Finder
 from napari_sam.live.source import Source
 from napari_sam.live.threads import Threads, say
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.segment.desk import Desk, empty_store
-from napari_sam.widgets.segment.keeper import Keeper
-from napari_sam.widgets.segment.places import Places
-from napari_sam.widgets.segment.touch import Touch
+from napari_sam.widgets.segment.keeping.keeper import Keeper
+from napari_sam.widgets.segment.keeping.places import Places
+from napari_sam.widgets.segment.keyboard.touch import Touch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_sam.live.changes import Change
-    from napari_sam.live.found import Found
-    from napari_sam.live.session import Status
+    from napari_sam.live.labels.changes import Change
+    from napari_sam.live.prompting.session import Status
+    from napari_sam.live.proposals.found import Found
     from napari_sam.live.values import Index, Key
     from napari_sam.models.lane import Post
     from napari_sam.types import Mask
-    from napari_sam.widgets.segment.prompt_layers import State
+    from napari_sam.widgets.segment.layers.prompt_layers import State
     from napari_sam.widgets.segment.told import Told
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
-from napari_sam.live.store import LabelStore
+from napari_sam.live.labels.store import LabelStore
 from napari_sam.widgets.layers import index_on_screen, place_of
-from napari_sam.widgets.segment.keys import Keys
-from napari_sam.widgets.segment.label_layer import LabelLayer, why_not
-from napari_sam.widgets.segment.preview import Preview
-from napari_sam.widgets.segment.prompt_layers import PromptLayers
-from napari_sam.widgets.segment.touch import ALL_SHORTCUTS
+from napari_sam.widgets.segment.keyboard.keys import Keys
+from napari_sam.widgets.segment.keyboard.touch import ALL_SHORTCUTS
+from napari_sam.widgets.segment.layers.label_layer import LabelLayer, why_not
+from napari_sam.widgets.segment.layers.preview import Preview
+from napari_sam.widgets.segment.layers.prompt_layers import PromptLayers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_sam.live.changes import Change
+    from napari_sam.live.labels.changes import Change
     from napari_sam.live.source import Source
     from napari_sam.live.values import Index
     from napari_sam.models.lane import Post
-    from napari_sam.widgets.segment.prompt_layers import State
+    from napari_sam.widgets.segment.layers.prompt_layers import State
 
 # What each tool of the panel is in napari: a layer of ours, and its mode.
 MODES = {

@@ -12,18 +12,18 @@ from napari_sam.widgets.layers import images
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment import settings, words
 from napari_sam.widgets.segment.bridge import Bridge
-from napari_sam.widgets.segment.find import Find
 from napari_sam.widgets.segment.form import NEW, Form
-from napari_sam.widgets.segment.hint import Box, first_hint
-from napari_sam.widgets.segment.leaving import Leaving, ask
-from napari_sam.widgets.segment.saving import Saving
+from napari_sam.widgets.segment.keeping.leaving import Leaving, ask
+from napari_sam.widgets.segment.sections.find import Find
+from napari_sam.widgets.segment.sections.hint import Box, first_hint
+from napari_sam.widgets.segment.sections.saving import Saving
 from napari_sam.widgets.segment.view import View
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_sam.live.keeping import Left
-    from napari_sam.live.session import Status
+    from napari_sam.live.disk.keeping import Left
+    from napari_sam.live.prompting.session import Status
 
 _WARM_MS = 300  # the window is drawn first, then models are loaded
 _TICK_MS = 500  # how often the seconds on the screen move on

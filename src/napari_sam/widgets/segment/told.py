@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from napari_sam.live.keeping import Left
-    from napari_sam.live.session import Status
+    from napari_sam.live.disk.keeping import Left
+    from napari_sam.live.prompting.session import Status
 
 
 class Told(Protocol):

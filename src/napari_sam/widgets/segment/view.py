@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam.widgets.segment.hint import Box, row_of
+from napari_sam.widgets.segment.sections.hint import Box, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from napari_sam.live.found import Found, State
-    from napari_sam.live.session import Status
+    from napari_sam.live.prompting.session import Status
+    from napari_sam.live.proposals.found import Found, State
     from napari_sam.live.values import Key, Suggestion
     from napari_sam.types import Mask
 

@@ -1,0 +1,1 @@
+"""Work on the disk: journalled as it is made, restored, saved and opened again."""

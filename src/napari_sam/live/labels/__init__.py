@@ -1,0 +1,1 @@
+"""Committed objects: their pixels, what is known about them, edits and undo."""

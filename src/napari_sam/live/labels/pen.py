@@ -1,0 +1,137 @@
+"""Writes one edit into a label array, and remembers what was there before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.live.labels.changes import Change, IntBox, Patch
+from napari_sam.live.values import ObjectRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_sam.live.labels.extents import Extents
+    from napari_sam.live.values import Index
+
+
+class Pen:
+    """One edit while it is made: pixels are written at once, records at its end.
+
+    Parameters
+    ----------
+    labels : integer array, shape (..., H, W)
+    extents : Extents
+        Follows what is written.
+    records : dict of int to ObjectRecord
+
+    Attributes
+    ----------
+    patches : list of Patch
+        What was written so far.
+    touched : set of int
+        The ids that gained or lost pixels.
+    """
+
+    def __init__(
+        self,
+        labels: npt.NDArray[Any],
+        extents: Extents,
+        records: dict[int, ObjectRecord],
+    ) -> None:
+        self.patches: list[Patch] = []
+        self.touched: set[int] = set()
+        self._labels = labels
+        self._extents = extents
+        self._records = records
+        self._described: dict[int, ObjectRecord | None] = {}
+
+    def write(self, index: Index, box: IntBox, after: npt.NDArray[Any]) -> None:
+        """Write the pixels of a box."""
+        there = pixels(self._labels, index, box)
+        before = there.copy()
+        there[...] = after
+        part = _crop(before != there)
+        if part is None:
+            return
+        y0, x0, y1, x1 = part
+        inner = (box[0] + y0, box[1] + x0, box[0] + y1, box[1] + x1)
+        before, after = before[y0:y1, x0:x1], there[y0:y1, x0:x1]
+        self.patches.append(Patch(index, inner, before, after))
+        self.touched |= self._extents.follow(index, inner, before, after)
+
+    def recolour(self, number: int, into: int, only: Index | None = None) -> None:
+        """Give all pixels of an object to another one, on all planes or on one."""
+        for index, box in list(self._extents.boxes[number].items()):
+            if only is None or index == only:
+                after = pixels(self._labels, index, box).copy()
+                after[after == number] = into
+                self.write(index, box, after)
+
+    def describe(self, record: ObjectRecord) -> None:
+        """Set the record of an object."""
+        self._described[record.id] = record
+
+    def done(self, what: str) -> Change:
+        """Write the records; objects that have no pixel left lose theirs."""
+        for number in self.touched:
+            if number not in self._extents.boxes:
+                self._described[number] = None
+        before = {number: self._records.get(number) for number in self._described}
+        for number, record in self._described.items():
+            if record is None:
+                self._records.pop(number, None)
+            else:
+                self._records[number] = record
+        return Change(tuple(self.patches), before, self._described, what)
+
+
+def pixels(labels: npt.NDArray[Any], index: Index, box: IntBox) -> npt.NDArray[Any]:
+    """Return a view of a box of a plane."""
+    y0, x0, y1, x1 = box
+    view: npt.NDArray[Any] = labels[index][y0:y1, x0:x1]
+    return view
+
+
+def put(
+    labels: npt.NDArray[Any],
+    extents: Extents,
+    records: dict[int, ObjectRecord],
+    change: Change,
+) -> None:
+    """Make an edit again, or the reverse of one.
+
+    Only pixels that it changed are written: the others of its boxes may have been
+    changed by somebody else.
+    """
+    touched: set[int] = set()
+    for patch in change.patches:
+        there = pixels(labels, patch.index, patch.box)
+        before, new = there.copy(), patch.after
+        np.copyto(there, new, where=patch.before != new)
+        touched |= extents.follow(patch.index, patch.box, before, there)
+    for number, record in change.records_after.items():
+        if record is not None:
+            records[number] = record
+    _match(records, extents, touched | change.records_after.keys())
+
+
+def _match(
+    records: dict[int, ObjectRecord], extents: Extents, ids: Iterable[int]
+) -> None:
+    """Let exactly the objects that have pixels have a record."""
+    for number in ids:
+        if number not in extents.boxes:
+            records.pop(number, None)
+        elif number not in records:
+            records[number] = ObjectRecord(number)
+
+
+def _crop(mask: npt.NDArray[np.bool_]) -> IntBox | None:
+    """Return the box around what is true."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size == 0:
+        return None
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -1,0 +1,299 @@
+"""Edits of committed objects.
+
+Every edit touches only the boxes of its objects, and returns what it changed, so
+that it can be taken back. One thread uses a store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_sam.live.labels.about import described, joined_marks, named, part_of
+from napari_sam.live.labels.changes import Change, IntBox, Refusal
+from napari_sam.live.labels.edits import cut, fill_gaps, settle, smooth_outline
+from napari_sam.live.labels.extents import union
+from napari_sam.live.labels.objects import Objects
+from napari_sam.live.labels.pen import Pen, pixels, put
+from napari_sam.live.values import Index, ObjectRecord, Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from napari_sam.types import BoolArray, Mask
+
+    Reshape = Callable[[BoolArray, BoolArray], BoolArray]
+
+
+class LabelStore(Objects):
+    """Objects that can be edited.
+
+    An id is never given to another object: what is deleted leaves a gap, what is
+    merged keeps the first id, and of what is split the largest part keeps it. An
+    object that loses its last pixel loses its record. See `Objects` for the
+    parameters.
+    """
+
+    def add(
+        self,
+        index: Index,
+        mask: Mask,
+        rule: Rule,
+        *,
+        object_id: int | None = None,
+        **about: Any,
+    ) -> Change | Refusal:
+        """Add an object, or give one new pixels on a plane.
+
+        Parameters
+        ----------
+        index : tuple of int
+        mask : Mask
+            What lies outside the plane is left out.
+        rule : Rule
+            What happens where other objects are.
+        object_id : int, optional
+            Its pixels on this plane are replaced. Without it the object is new.
+        **about
+            Fields of its record. Of the `prompts` that it has, those on other
+            planes are kept.
+
+        Returns
+        -------
+        Change or Refusal
+            A refusal says why nothing was changed.
+        """
+        number = self.next_id if object_id is None else object_id
+        known = number in self.records
+        pen = self._pen()
+        refused = self._lay(pen, self._checked(index), mask, rule, number, about)
+        return refused or pen.done(f"{'Change' if known else 'Add'} object {number}")
+
+    def add_all(
+        self,
+        index: Index,
+        masks: Sequence[tuple[Mask, Mapping[str, Any]]],
+        rule: Rule,
+        *,
+        min_kept: float = 0.0,
+    ) -> tuple[Change | None, list[Refusal]]:
+        """Add new objects on one plane, as one edit.
+
+        Parameters
+        ----------
+        index : tuple of int
+        masks : sequence of (Mask, mapping)
+            With fields of their records.
+        rule : Rule
+            What happens where other objects are.
+        min_kept : float
+            One that keeps a smaller part of itself beside others is refused: it is
+            the same object again.
+
+        Returns
+        -------
+        Change or None
+            None where all were refused.
+        list of Refusal
+            Why some were not added.
+        """
+        index, pen = self._checked(index), self._pen()
+        refusals = [
+            refused
+            for mask, about in masks
+            if (
+                refused := self._lay(
+                    pen, index, mask, rule, self.next_id, about, min_kept
+                )
+            )
+        ]
+        count = len(masks) - len(refusals)
+        what = f"Add {count} object{'s' * (count != 1)}"
+        return (pen.done(what) if count else None), refusals
+
+    def _lay(
+        self,
+        pen: Pen,
+        index: Index,
+        mask: Mask,
+        rule: Rule,
+        number: int,
+        about: Mapping[str, Any],
+        min_kept: float = 0.0,
+    ) -> Refusal | None:
+        """Write one object, or return why not."""
+        if not self._fits(number):
+            return self._full()
+        box, data = _clip(mask, self.plane_shape)
+        own = self._extents.box(number, index)
+        region = union(own, box) if data.size else box
+        after = pixels(self.labels, index, region).copy()
+        if own is not None:
+            after[after == number] = 0
+        y, x = region[:2]
+        inside = after[box[0] - y : box[2] - y, box[1] - x : box[3] - x]
+        settled = settle(data, inside, rule)
+        if isinstance(settled, Refusal):
+            return settled
+        if np.count_nonzero(settled) < min_kept * np.count_nonzero(data):
+            return Refusal("nothing was added: most of it belongs to others already")
+        inside[settled] = number
+        pen.write(index, region, after)
+        pen.describe(described(self.records.get(number), number, dict(about)))
+        self._use(number)
+        return None
+
+    def delete(
+        self, ids: Iterable[int], *, index: Index | None = None
+    ) -> Change | None:
+        """Delete objects on all planes, or on one; None where there are none."""
+        there = self._there(ids, index)
+        pen = self._pen()
+        for number in there:
+            pen.recolour(number, 0, index)
+        return pen.done(f"Delete {named(there)}") if there else None
+
+    def merge(self, ids: Iterable[int]) -> Change | None:
+        """Make one object of several: the first of them, with the marks of all.
+
+        None where fewer than two of them are there.
+        """
+        there = self._there(ids)
+        if len(there) < 2:
+            return None
+        first, *others = there
+        marks = joined_marks([self.records[number] for number in there])
+        pen = self._pen()
+        for number in others:
+            pen.recolour(number, first)
+        pen.describe(replace(self.records[first], prompts=marks))
+        return pen.done(f"Merge {named(there)}")
+
+    def split(self, object_id: int, index: Index) -> Change | Refusal:
+        """Split an object on a plane: into its pieces, or where it is narrow.
+
+        The largest part keeps the id. The others get new ones, and a record
+        without scores and marks, since those were about the whole.
+        """
+        mask = self.mask_of(object_id, index)
+        if mask is None:
+            return Refusal(f"object {object_id} is not on this slice")
+        parts = cut(mask.data)
+        if parts is None:
+            return Refusal(f"object {object_id} is too small to be split")
+        new = int(parts.max()) - 1
+        if not self._fits(self.next_id + new - 1):
+            return self._full()
+        ids = [object_id, *(self.free_id() for _ in range(new))]
+        after = pixels(self.labels, index, mask.box).copy()
+        after[mask.data] = np.array(ids, after.dtype)[parts[mask.data] - 1]
+        pen = self._pen()
+        pen.write(index, mask.box, after)
+        for number in ids[1:]:
+            pen.describe(part_of(self.records[object_id], number))
+        return pen.done(f"Split object {object_id}")
+
+    def fill(self, object_id: int, index: Index) -> Change | None:
+        """Fill the holes of an object, as far as they are background."""
+        return self._reshape("Fill holes of", object_id, index, fill_gaps)
+
+    def smooth(self, object_id: int, index: Index) -> Change | None:
+        """Round off the outline of an object; others keep their pixels."""
+        return self._reshape("Smooth", object_id, index, smooth_outline, margin=8)
+
+    def update(self, ids: Iterable[int], **fields: Any) -> Change | None:
+        """Change fields of records; None where none of the objects is there."""
+        there = self._there(ids)
+        pen = self._pen()
+        for number in there:
+            pen.describe(replace(self.records[number], **fields))
+        return pen.done(f"Change {named(there)}") if there else None
+
+    def painted(
+        self, before: Iterable[tuple[Index, IntBox, npt.NDArray[Any]]], **about: Any
+    ) -> Change | None:
+        """Take in what a person has painted into the array.
+
+        Parameters
+        ----------
+        before : iterable of (index, box, pixels)
+            The pixels of the touched boxes as they were in front of the whole, or
+            each as they were in front of its own part, in the order of the parts.
+        **about
+            Fields of the records of objects that are new, besides their id.
+
+        Returns
+        -------
+        Change or None
+            None where no pixel changed.
+        """
+        pen = self._pen()
+        strokes = [(self._checked(index), box, old) for index, box, old in before]
+        # Boxes may overlap: what each of them did shows when all are taken back.
+        done = []
+        for index, box, old in reversed(strokes):
+            there = pixels(self.labels, index, box)
+            done.append(there.copy())
+            there[...] = old
+        for (index, box, _), after in zip(strokes, reversed(done), strict=True):
+            pen.write(index, box, after)
+        if not pen.patches:
+            return None
+        for number in pen.touched & self.extents.keys() - self.records.keys():
+            pen.describe(ObjectRecord(number, **about))
+            self._use(number)
+        return pen.done("Paint")
+
+    def undo(self, change: Change) -> None:
+        """Take an edit back. Its ids stay used up."""
+        self._put(change.reverse())
+
+    def redo(self, change: Change) -> None:
+        """Do again what was taken back."""
+        self._put(change)
+
+    def _put(self, change: Change) -> None:
+        put(self.labels, self._extents, self._records, change)
+
+    def _pen(self) -> Pen:
+        return Pen(self.labels, self._extents, self._records)
+
+    def _reshape(
+        self, verb: str, number: int, index: Index, how: Reshape, margin: int = 0
+    ) -> Change | None:
+        box = self._extents.box(number, index)
+        if box is None:
+            return None
+        height, width = self.plane_shape
+        y0, x0 = max(0, box[0] - margin), max(0, box[1] - margin)
+        region = (y0, x0, min(height, box[2] + margin), min(width, box[3] + margin))
+        after = pixels(self.labels, index, region).copy()
+        own = after == number
+        new = how(own, after == 0)
+        if not new.any() or np.array_equal(new, own):
+            return None
+        after[own] = 0
+        after[new] = number
+        pen = self._pen()
+        pen.write(index, region, after)
+        return pen.done(f"{verb} object {number}")
+
+    def _full(self) -> Refusal:
+        kind = self.labels.dtype
+        return Refusal(
+            f"nothing was added: these labels ({kind}) have no number above "
+            f"{np.iinfo(kind).max}; choose a new labels layer"
+        )
+
+
+def _clip(mask: Mask, shape: tuple[int, int]) -> tuple[IntBox, BoolArray]:
+    """Return the part of a mask that lies on the plane."""
+    y0, x0, y1, x1 = mask.box
+    box = (max(0, y0), max(0, x0), min(shape[0], y1), min(shape[1], x1))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return (0, 0, 0, 0), np.zeros((0, 0), np.bool_)
+    data = mask.data[box[0] - y0 : box[2] - y0, box[1] - x0 : box[3] - x0]
+    return box, data

@@ -1,0 +1,1 @@
+"""From what a person draws to suggestions, and from suggestions to objects."""

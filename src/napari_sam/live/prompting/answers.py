@@ -1,0 +1,184 @@
+"""Questions to a model and what comes of its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_sam.live.marks import prompt_of
+from napari_sam.live.threads import say
+from napari_sam.models.lane import Priority
+from napari_sam.types import Candidates, PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_sam.live.prompting.asked import Asked
+    from napari_sam.live.values import Index
+    from napari_sam.models.lane import LaneHandle, Request
+    from napari_sam.models.protocol import PromptableModel
+    from napari_sam.types import Embedding, Mask
+
+# Two masks that overlap more than this look the same to a person.
+_SAME: Final = 0.95
+# A click waits for at most so many answers to others.
+_BATCH: Final = 64
+NOTHING: Final = "nothing found there; click closer to the middle or draw a box"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a model said about one object: candidates, or why there are none."""
+
+    candidates: Candidates | None
+    error: str = ""
+
+
+Answered = list[tuple["Asked", Answer]]
+
+
+class Answering:
+    """Has a model answer what is asked, plane by plane.
+
+    Parameters
+    ----------
+    answered : callable
+        Gets the plane, and the questions with their answers.
+    """
+
+    def __init__(self, answered: Callable[[Index, Answered], None]) -> None:
+        self._answered = answered
+        self._running: dict[Index, tuple[Request, list[Asked]]] = {}
+        self._alone: set[int] = set()  # of questions that failed together
+
+    @property
+    def busy(self) -> bool:
+        """Whether an answer is to come."""
+        return bool(self._running)
+
+    def ask(
+        self,
+        index: Index,
+        waiting: Sequence[Asked],
+        model: PromptableModel,
+        embedding: Embedding,
+        lane: LaneHandle,
+    ) -> None:
+        """Ask all questions that wait on a plane, the most urgent ones first.
+
+        What is being answered there already is asked again together with what is
+        new: one batch costs little more than one question.
+        """
+        batch = self._batch(waiting)
+        ids = {id(asked) for asked in batch}
+        running = self._running.get(index)
+        if running is not None and ids <= {id(asked) for asked in running[1]}:
+            return
+
+        def done(answers: list[Answer]) -> None:
+            self._running.pop(index, None)
+            self._alone -= ids
+            self._answered(index, list(zip(batch, answers, strict=True)))
+
+        def failed(error: Exception) -> None:
+            self._running.pop(index, None)
+            if len(batch) > 1:
+                # One of them may be to blame, or all are too much at once.
+                self._alone |= ids
+                self.ask(index, waiting, model, embedding, lane)
+            else:
+                self._alone -= ids
+                self._answered(index, [(batch[0], Answer(None, say(error)))])
+
+        request = lane.submit(
+            partial(answer, model, embedding, batch),
+            slot=("answer", index),
+            priority=Priority.DRAWING,
+            done=done,
+            failed=failed,
+        )
+        self._running[index] = request, batch
+
+    def stop(self, index: Index | None = None) -> None:
+        """Answer nothing more, on a plane or anywhere."""
+        for each in tuple(self._running) if index is None else (index,):
+            running = self._running.pop(each, None)
+            if running is not None:
+                running[0].cancel()
+        if index is None:
+            self._alone.clear()
+
+    def _batch(self, waiting: Sequence[Asked]) -> list[Asked]:
+        together = [asked for asked in waiting if id(asked) not in self._alone]
+        return together[:_BATCH] if together else list(waiting[:1])
+
+
+def answer(
+    model: PromptableModel, embedding: Embedding, questions: Sequence[Asked]
+) -> list[Answer]:
+    """Answer questions about objects on a plane, in their order; on the lane."""
+    answers: list[Answer] = []
+    prompts = []
+    for asked in questions:
+        try:
+            prompts.append(
+                prompt_of(asked.shown.marks, embedding.shape, previous=asked.previous)
+            )
+        except PromptError as error:
+            answers.append(Answer(None, say(error)))
+        else:
+            answers.append(Answer(None))
+    found = iter(model.decode(embedding, prompts) if prompts else ())
+    for position, each in enumerate(answers):
+        if not each.error:
+            arranged = arrange(next(found))
+            answers[position] = Answer(arranged, "" if arranged else NOTHING)
+    return answers
+
+
+def arrange(candidates: Candidates) -> Candidates | None:
+    """Return different candidates from small to large; None where there are none.
+
+    Of two that look the same the better one is kept.
+    """
+    kept: list[Mask] = []
+    for mask in sorted(candidates.masks, key=lambda mask: -mask.score):
+        if mask.data.any() and all(overlap(mask, other) <= _SAME for other in kept):
+            kept.append(mask)
+    return Candidates(tuple(sorted(kept, key=lambda mask: mask.area))) if kept else None
+
+
+def overlap(one: Mask, other: Mask) -> float:
+    """Return the intersection over union of two masks."""
+    y0, x0 = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
+    y1, x1 = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
+    if y0 >= y1 or x0 >= x1:
+        return 0.0
+    parts = [
+        mask.data[
+            y0 - mask.box[0] : y1 - mask.box[0], x0 - mask.box[1] : x1 - mask.box[1]
+        ]
+        for mask in (one, other)
+    ]
+    both = int(np.count_nonzero(parts[0] & parts[1]))
+    return both / (one.area + other.area - both)
+
+
+def first_choice(candidates: Candidates, scale: float | None) -> int:
+    """Return which candidate is shown first.
+
+    Parameters
+    ----------
+    candidates : Candidates
+        From small to large.
+    scale : float, optional
+        The size that a person prefers, from 0 (smallest) to 1 (largest). Without
+        one the best is shown.
+    """
+    masks = candidates.masks
+    if scale is None:
+        return max(range(len(masks)), key=lambda i: masks[i].score)
+    return round(scale * (len(masks) - 1))

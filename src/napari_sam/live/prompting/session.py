@@ -1,0 +1,286 @@
+"""The logic behind prompting: prepare, answer, commit, undo. No Qt, no napari.
+
+Every public method is called on one thread (the viewer's main thread), and the
+listener is told on that thread: whatever comes from elsewhere passes through `post`.
+Models are loaded on one thread, planes are read on another, models run on the lane.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from napari_sam.live.prompting.asked import Asked, ask, described, reopened
+from napari_sam.live.prompting.commits import Commit
+from napari_sam.live.prompting.flow import Flow
+from napari_sam.live.prompting.news import News
+from napari_sam.live.prompting.state import Listener, Status
+from napari_sam.live.prompting.steps import Edit, Said
+from napari_sam.types import NapariSamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from napari_sam.live.labels.changes import Change, Refusal
+    from napari_sam.live.labels.history import Step
+    from napari_sam.live.labels.store import LabelStore
+    from napari_sam.live.prompting.planes import Prepared
+    from napari_sam.live.prompting.reading import Look
+    from napari_sam.live.source import Source
+    from napari_sam.live.values import Index, Key, Mark
+    from napari_sam.models.protocol import PromptableModel
+    from napari_sam.types import Mask
+
+__all__ = ["Listener", "Session", "Status"]
+
+STOPPED = "stopped; click again to go on"
+# What was found and keeps less of itself beside the objects that are there already
+# is one of them again.
+_MIN_KEPT: Final = 0.5
+
+
+class Session(Flow):
+    """Turns what a person draws on one image into objects.
+
+    Parameters
+    ----------
+    post : callable
+        Runs a function on the thread that uses the session.
+    listener : Listener
+    annotator : str
+        Is kept with every object.
+
+    Attributes
+    ----------
+    source : Source or None
+    store : LabelStore or None
+        Where objects go.
+    index : tuple of int or None
+        The slice on screen.
+    history : History
+    rule : Rule
+    one_click : bool
+        For those who look at the session; nothing here depends on it.
+    class_id : int
+        Of new objects.
+    preferred_scale : float or None
+        The size of candidates that the person chose last, from 0 (smallest) to 1.
+    on_change : callable
+        Gets every edit of labels and records, and the reverse of what is undone.
+    on_prepared : callable
+        Is told when `prepared` may have another answer, or in one line why there
+        will be none.
+    """
+
+    # The image and the model.
+
+    def open(self, source: Source, store: LabelStore) -> None:
+        """Work on another image; open suggestions are dropped."""
+        self._empty()
+        self.source, self.store = source, store
+        self._planes.open(source)
+        self._go_on()
+        self._flush()
+
+    def attach(self, store: LabelStore) -> None:
+        """Let objects go to other labels of the same image from now on."""
+        self._commits.clear()
+        self.store = store
+        theirs = [k for k, one in self.suggestions.items() if one.object_id is not None]
+        self._swap(dict.fromkeys(theirs))
+        self.history.clear()
+        self._flush()
+
+    def leave(self) -> None:
+        """Work on no image."""
+        self._empty()
+        self._flush()
+
+    def use_model(self, name: str, device: str = "auto") -> None:
+        """Let another model answer, also what has been asked already."""
+        if self._engine.choose(name, device):
+            self._answering.stop()
+            self._planes.use(None, None)
+        self._go_on()
+        self._report()
+        self.on_prepared("")
+
+    def look_at(self, index: Index) -> None:
+        """Prepare the slice on screen, and then its neighbours."""
+        self.index = tuple(int(i) for i in index)
+        self._planes.retry(self.index)
+        self._go_on()
+        self._report()
+
+    def need(self, index: Index | None) -> None:
+        """Prepare a plane for somebody else too; None: nobody needs one any more."""
+        self._needed = index
+        if index is not None:
+            self._planes.retry(index)
+            self._go_on()
+        self._report()
+
+    def prepared(self, index: Index) -> tuple[PromptableModel, Prepared] | None:
+        """Return a plane as the model has it, None where it is not prepared (yet)."""
+        model, plane = self._engine.model, self._planes.get(index)
+        return None if model is None or plane is None else (model, plane)
+
+    def look(
+        self,
+        index: Index,
+        done: Callable[[Look], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Read a plane as models see it; where there is no image nothing is told."""
+        self._planes.look(index, done, failed)
+
+    # What the person says.
+
+    def ask(self, key: Key, index: Index, marks: Sequence[Mark]) -> None:
+        """Say all there is to say about one object; no marks drop it."""
+        self.ask_all({key: (index, tuple(marks))})
+
+    def ask_all(self, asked: Mapping[Key, tuple[Index, tuple[Mark, ...]]]) -> None:
+        """Say all there is to say about several objects, in one step."""
+        if self.source is None:
+            return
+        new: dict[Key, Asked | None] = {}
+        for key, (index, marks) in asked.items():
+            old = self._board.get(key)
+            if marks:
+                where = tuple(int(i) for i in index)
+                if old is not None and old.says(where, marks):
+                    continue
+                new[key] = ask(old, key, where, tuple(marks))
+                self._planes.retry(where)
+            elif old is not None:
+                new[key] = None
+        if new:
+            self._go_on()
+            self._say(new)
+            self._flush()
+
+    def drop(self, keys: Iterable[Key] | None = None) -> None:
+        """Drop suggestions; by default all."""
+        new = dict.fromkeys(self._chosen(keys))
+        if new:
+            self._say(new)
+            self._news.keys |= dict.fromkeys(new)
+            self._flush()
+
+    def cycle(self, step: int = 1, key: Key | None = None) -> None:
+        """Show another candidate; its size is preferred from now on."""
+        key = self.current if key is None else key
+        asked = None if key is None else self._board.get(key)
+        turned = None if asked is None else asked.turned(step)
+        if turned is not None:
+            self.preferred_scale = turned.scale
+            self._board.update(turned)
+            self._news.redraw([turned])
+            self._flush()
+
+    def commit(self, keys: Iterable[Key] | None = None) -> None:
+        """Make objects of suggestions, by default of all.
+
+        Those whose answer is still to come are added as soon as it does.
+        """
+        chosen = self._chosen(keys)
+        if chosen and self.store is not None:
+            self._commits.request(chosen)
+            self._flush()
+
+    def reopen(self, object_id: int, index: Index) -> Key:
+        """Let an object be a suggestion again; until it is committed nothing changes.
+
+        Raises
+        ------
+        NapariSamError
+            If it is not on this slice.
+        """
+        where = tuple(int(i) for i in index)
+        mask = None if self.store is None else self.store.mask_of(object_id, where)
+        if self.store is None or mask is None:
+            raise NapariSamError(f"object {object_id} is not on this slice")
+        for key, shown in self.suggestions.items():
+            if (shown.object_id, shown.index) == (object_id, where):
+                return key
+        asked = reopened(self.store.records[object_id], where, mask)
+        key = asked.shown.key
+        before = self._swap({key: asked})
+        self.history.push(Said(f"Open object {object_id}", before, self._swap))
+        self._flush()
+        return key
+
+    def edit(self, change: Change | None) -> None:
+        """Take in an edit that somebody else made in the store."""
+        if change is not None:
+            self._commits.edited()
+            self.history.push(Edit(change, self._apply))
+            self._news.changes.append(change)
+            self._flush()
+
+    def add_found(
+        self, index: Index, found: Sequence[tuple[Mask, Mapping[str, Any]]]
+    ) -> list[Refusal]:
+        """Add objects that a detector has found, as one step; return who may not.
+
+        Of the fields of their records, those that everybody knows are set here.
+        """
+        if self.store is None:
+            return []
+        known = {
+            "source": "detector",
+            "class_id": self.class_id,
+            "annotator": self._annotator,
+        }
+        objects = [(mask, {**known, **about}) for mask, about in found]
+        change, refused = self.store.add_all(
+            index, objects, self.rule, min_kept=_MIN_KEPT
+        )
+        self.edit(change)
+        return refused
+
+    def undo(self) -> bool:
+        """Take the last step back; False where there is none."""
+        return self._travel(self.history.undo)
+
+    def redo(self) -> bool:
+        """Do again what was taken back; False where there is nothing."""
+        return self._travel(self.history.redo)
+
+    def cancel(self) -> None:
+        """Stop preparing and answering, at once."""
+        if self._engine.loading:
+            self._engine.stop()
+            self._error = STOPPED
+        self._stopped = True
+        self._planes.stop()
+        self._answering.stop()
+        self._give_up(None, STOPPED)
+        self._report()
+        self.on_prepared(STOPPED)
+
+    def close(self) -> None:
+        """End everything, and tell nobody; the session can be used again."""
+        self._empty()
+        self._news = News()
+        self._planes.close()
+        self._engine.close()
+        self._set_phase()
+
+    def _chosen(self, keys: Iterable[Key] | None) -> list[Key]:
+        return [
+            key for key in (self._board if keys is None else keys) if key in self._board
+        ]
+
+    def _say(self, new: Mapping[Key, Asked | None]) -> None:
+        """Change open suggestions, as one step."""
+        before = self._swap(new)
+        self.history.push(Said(described(before, new), before, self._swap))
+        self._news.keys.clear()  # whoever said it knows it already
+
+    def _travel(self, move: Callable[[], Step | None]) -> bool:
+        step = move()
+        while isinstance(step, Commit) and step.empty:
+            step = move()  # what it was to add was withdrawn
+        self._flush()
+        return step is not None

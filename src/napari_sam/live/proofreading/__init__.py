@@ -1,0 +1,1 @@
+"""What should be looked at, and what is complete."""

@@ -1,0 +1,1 @@
+"""All objects of a slice at once."""

@@ -1,0 +1,1 @@
+"""Which layer holds the objects, and that none of them is lost."""

@@ -1,0 +1,105 @@
+"""Working on objects that are there already: any Labels layer of the image's shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from napari_sam.live.labels.scan import scan
+from napari_sam.live.labels.store import LabelStore
+from napari_sam.live.threads import Threads, say
+from napari_sam.widgets.segment.layers.label_layer import why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from napari.layers import Labels
+
+    from napari_sam.live.labels.scan import Scan
+    from napari_sam.live.values import ObjectRecord
+    from napari_sam.widgets.segment.desk import Desk
+
+
+# What is known about the objects of a layer outlives the panel, not the layer: who
+# closes the panel and opens it again goes on where they were.
+_known: WeakKeyDictionary[Labels, tuple[LabelStore, Path | None]] = WeakKeyDictionary()
+
+
+class Adoption:
+    """Looks through a layer's objects, off the viewer's thread.
+
+    Parameters
+    ----------
+    threads : Threads
+    done : callable
+        Is called with desk, layer, and the store of what is in the layer.
+    notice : callable
+        Is called with one line where it cannot be.
+    """
+
+    def __init__(
+        self,
+        threads: Threads,
+        done: Callable[[Desk, Labels, LabelStore], None],
+        notice: Callable[[str], None],
+    ) -> None:
+        self._threads, self._done, self._notice = threads, done, notice
+        self._wanted: Labels | None = None
+
+    def ours(self, desk: Desk) -> Labels | None:
+        """Return the layer that was written to before the panel was closed."""
+        return next((layer for layer in desk.candidates() if layer in _known), None)
+
+    def remember(self, desk: Desk, folder: Path | None) -> None:
+        """Keep what is known about the objects of a desk, and where they are kept."""
+        if desk.labels is not None:
+            _known[desk.labels.layer] = desk.labels.store, folder
+
+    def folder(self, layer: Labels) -> Path | None:
+        """Return where the objects of a layer were kept."""
+        return _known[layer][1] if layer in _known else None
+
+    def start(self, desk: Desk, layer: Labels) -> None:
+        """Look through a layer; one that is being looked through is left."""
+        reason = why_not(layer, desk.source)
+        if reason is not None:
+            self._notice(reason)
+            return
+        self._wanted = layer
+        pixels = layer.data
+        before = _known[layer][0] if layer in _known else None
+
+        def looked(found: Scan | None) -> None:
+            still: bool = self._wanted is layer
+            if found is None or not still:
+                return
+            self.stop()
+            if layer.data is pixels:
+                self._done(desk, layer, _store(pixels, found, before))
+
+        def failed(error: Exception) -> None:
+            self._notice(say(error))
+
+        work = partial(scan, pixels, lambda: self._wanted is layer)
+        self._threads.run("scan", work, looked, failed)
+
+    def stop(self) -> None:
+        """Look through nothing any more."""
+        self._wanted = None
+
+
+def _store(
+    pixels: npt.NDArray[Any], found: Scan, before: LabelStore | None
+) -> LabelStore:
+    """Put together what is in the pixels and what was known about them."""
+    records: Iterable[ObjectRecord] = found.records
+    next_id = found.next_id
+    if before is not None:
+        known = before.records
+        records = [known.get(one.id, replace(one, source="person")) for one in records]
+        next_id = max(next_id, before.next_id)
+    return LabelStore(pixels, records=records, next_id=next_id, extents=found.extents)

@@ -1,0 +1,106 @@
+"""Which layer the objects of an image go to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.widgets.segment.desk import Desk, empty_store
+from napari_sam.widgets.segment.keeping.adoption import Adoption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.layers import Labels
+
+    from napari_sam.live.disk.keeping import Left
+    from napari_sam.live.labels.store import LabelStore
+    from napari_sam.live.threads import Threads
+    from napari_sam.widgets.segment.bridge import Bridge
+    from napari_sam.widgets.segment.told import Told
+
+
+class Places:
+    """Lets objects go to a new layer, to one that is there, or to restored ones.
+
+    Parameters
+    ----------
+    bridge : Bridge
+    threads : Threads
+        Layers are looked through on one of them.
+    told : Told
+    """
+
+    def __init__(self, bridge: Bridge, threads: Threads, told: Told) -> None:
+        self._bridge, self._told = bridge, told
+        self._adoption = Adoption(threads, self._adopted, told.noticed)
+
+    def open(self, desk: Desk, store: LabelStore) -> None:
+        """Begin with an image: with the objects that it had, if we know them."""
+        found = self._adoption.ours(desk)
+        known = None if found is None else self._adoption.folder(found)
+        self._bridge.keeper.open(desk.image, desk.source, store, known)
+        if found is not None:
+            self.write_to(found)
+
+    def leave(self, desk: Desk) -> None:
+        """Leave the objects in their layer."""
+        self._adoption.stop()
+        self._adoption.remember(desk, self._bridge.keeper.folder)
+        self._bridge.keeper.leave()
+
+    def write_to(self, layer: Labels | None) -> None:
+        """Keep objects in this layer from now on; None for a new one."""
+        desk = self._bridge.desk
+        if desk is None:
+            return
+        if layer is None:
+            self._adoption.stop()
+            self._adoption.remember(desk, self._bridge.keeper.folder)
+            self._begin(desk)
+        elif desk.labels is None or desk.labels.layer is not layer:
+            self._adoption.start(desk, layer)
+
+    def restore(self, left: Left) -> None:
+        """Bring back objects that were not saved; they get a layer of their own."""
+
+        def restored(store: LabelStore) -> None:
+            desk = self._bridge.desk
+            if desk is not None:
+                self._adoption.remember(desk, None)
+                self._bridge.session.attach(store)
+                desk.show_labels(store)
+                self._tell()
+
+        self._bridge.keeper.restore(left, restored)
+
+    def gone(self) -> None:
+        """Begin anew after the layer was deleted."""
+        desk = self._bridge.desk
+        if desk is None:
+            return
+        self._begin(desk)
+        self._told.noticed(
+            "The layer with the objects was deleted or has other pixels now: the next "
+            "object goes to a new one. Those before are offered when the image is "
+            "opened again."
+        )
+
+    def _begin(self, desk: Desk) -> None:
+        desk.leave_labels()
+        self._attach(empty_store(desk.source))
+        self._tell()
+
+    def _adopted(self, desk: Desk, layer: Labels, store: LabelStore) -> None:
+        if self._bridge.desk is desk:
+            self._adoption.remember(desk, self._bridge.keeper.folder)
+            self._attach(store, self._adoption.folder(layer))
+            desk.show_labels(store, layer)
+            self._tell()
+
+    def _attach(self, store: LabelStore, folder: Path | None = None) -> None:
+        self._bridge.session.attach(store)
+        self._bridge.keeper.attach(store, folder)
+
+    def _tell(self) -> None:
+        self._told.layers_changed()
+        self._told.objects_changed()

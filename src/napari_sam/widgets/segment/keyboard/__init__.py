@@ -1,0 +1,1 @@
+"""Keys of our layers, also those that Qt would keep for itself."""

@@ -1,0 +1,1 @@
+"""The layers of the viewer: prompts, suggestions, objects."""

@@ -1,0 +1,138 @@
+"""The suggestions, drawn over the image."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from napari.utils import CyclicLabelColormap
+from napari.utils.transforms import Affine
+
+from napari_sam.live.source import Source
+from napari_sam.widgets.layers import place_of
+from napari_sam.widgets.segment.layers import outlines
+from napari_sam.widgets.segment.layers.look import add_quietly, pixel_on_screen, refresh
+from napari_sam.widgets.segment.layers.place import Follow, put
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_sam.live.values import Index
+    from napari_sam.types import Mask
+
+# Yellow is nowhere else: marks are blue and vermilion. The dark rim keeps the line
+# readable on bright images.
+_COLORS = {
+    0: (0.0, 0.0, 0.0, 0.0),
+    outlines.RIM: (0.0, 0.0, 0.0, 0.55),
+    outlines.LINE: (1.0, 0.88, 0.0, 1.0),
+    outlines.INSIDE: (1.0, 0.88, 0.0, 0.22),
+    outlines.OTHER_LINE: (1.0, 0.95, 0.6, 0.8),
+    outlines.OTHER_INSIDE: (1.0, 0.95, 0.6, 0.1),
+}
+
+
+class Preview:
+    """A layer that shows the suggestions of one plane, their outlines foremost.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    image : Image
+
+    Attributes
+    ----------
+    layer : Labels
+        As large as one plane. A person may delete it: it comes back with the next
+        suggestion.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image) -> None:
+        self._viewer, self._image = viewer, image
+        self._shape = Source.from_layer(image).shape
+        self._index = (0,) * (len(self._shape) - 2)
+        self._drawn: list[tuple[int, ...]] = []
+        height, width = self._shape[-2:]
+        stack = (1,) * len(self._index)
+        self.layer = Labels(
+            np.zeros((*stack, height, width), np.uint8),
+            name=f"{image.name}: suggestion",
+            # The other kind of colormap would be compiled first, for a second or two.
+            colormap=CyclicLabelColormap(colors=[_COLORS[i] for i in range(6)]),
+            opacity=1.0,
+            **place_of(image),
+        )
+        self.layer.editable = False
+        add_quietly(viewer, self.layer)
+        self._follow = Follow(image, self._put)
+
+    def show(
+        self,
+        index: Index,
+        suggestions: Sequence[tuple[Mask, bool]],
+        found: Iterable[outlines.Placed] = (),
+    ) -> None:
+        """Show these masks on this plane; the flag says which one is current.
+
+        Below them is what was found, as `drawing` has drawn it.
+        """
+        self._wipe()
+        plane = self._plane
+        pixel = pixel_on_screen(self._viewer, self._image)
+        self._drawn += [outlines.paste(plane, *picture) for picture in found]
+        # The current one last, on top of the others.
+        for mask, current in sorted(suggestions, key=lambda one: one[1]):
+            if mask.data.size:
+                self._drawn.append(outlines.draw(plane, mask, pixel, current=current))
+        if self.layer not in self._viewer.layers and self._drawn:
+            add_quietly(self._viewer, self.layer)
+        if index != self._index:
+            self._index = index
+            self._move()
+        refresh(self.layer)
+
+    def drawing(self) -> Callable[[Iterable[Mask]], list[outlines.Placed]]:
+        """Return what draws masks, on any thread: there may be hundreds."""
+        pixel = pixel_on_screen(self._viewer, self._image)
+        return partial(outlines.pictures, pixel=pixel)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        if self._drawn:
+            self._wipe()
+            refresh(self.layer)
+
+    def close(self) -> None:
+        """Take the layer out of the viewer."""
+        self._follow.close()
+        if self.layer in self._viewer.layers:
+            self._viewer.layers.remove(self.layer)
+
+    @property
+    def _plane(self) -> Any:
+        return self.layer.data.reshape(self._shape[-2:])
+
+    def _wipe(self) -> None:
+        for y0, x0, y1, x1 in self._drawn:
+            self._plane[y0:y1, x0:x1] = 0
+        self._drawn = []
+
+    def _put(self) -> None:
+        put(self.layer, self._image)
+        self._move()
+
+    def _move(self) -> None:
+        """Lie where the plane lies."""
+        image = self._image
+        to_world = Affine(
+            scale=image.scale,
+            rotate=image.rotate,
+            shear=image.shear,
+            translate=image.translate,
+        )
+        self.layer.translate = to_world((*self._index, 0, 0))

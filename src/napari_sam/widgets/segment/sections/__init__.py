@@ -1,0 +1,1 @@
+"""Parts of the panel, each with its own controls."""
