@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari_sam.types import Mask
     from napari_sam.widgets.segment.layers.prompt_layers import State
     from napari_sam.widgets.segment.told import Told
+    from napari_sam.widgets.segment.watch import Watcher
 
 
 class Bridge:
@@ -66,6 +67,8 @@ class Bridge:
         Finds all objects of the slice on screen.
     found_changed : callable
         Is called when there is something to say about what it finds.
+    watchers : list of Watcher
+        Are told what happens; whoever wants to adds itself.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Bridge:
         self.session = Session(post, self, annotator=annotator)
         self.finder = Finder(self.session, post, self._found, self._drawing)
         self.found_changed: Callable[[], None] = lambda: None
+        self.watchers: list[Watcher] = []
         self.touch = Touch(self.session, lambda: self.desk, self._noticed)
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
@@ -131,8 +135,7 @@ class Bridge:
         # A layer that is just being added is selected after all that it set off.
         self._post(partial(self._begin, self.desk))
         self.places.open(self.desk, store)
-        self._told.layers_changed()
-        self._told.objects_changed()
+        self.work_changed()
 
     def _begin(self, desk: Desk) -> None:
         if self.desk is desk:
@@ -151,9 +154,8 @@ class Bridge:
         self.finder.drop()
         self.session.leave()
         desk.close()
-        self._told.layers_changed()
         self._told.suggestion_changed()
-        self._told.objects_changed()
+        self.work_changed()
         self.found_changed()
 
     def close(self) -> None:
@@ -179,6 +181,8 @@ class Bridge:
             self._draw()
             self._told.suggestion_changed()
             self.found_changed()
+            for watcher in self.watchers:
+                watcher.slice_changed()
 
     def _selected(self, event: Any = None) -> None:
         self._told.tool_changed()
@@ -255,10 +259,19 @@ class Bridge:
         else:
             desk.labels.refresh(change)
         self._told.objects_changed()
+        for watcher in self.watchers:
+            watcher.labels_changed(change)
 
     def status_changed(self, status: Status) -> None:
         """Say what runs."""
         self._told.status_changed(status)
+
+    def work_changed(self) -> None:
+        """Say that the image, or the labels that objects go to, are others now."""
+        self._told.layers_changed()
+        self._told.objects_changed()
+        for watcher in self.watchers:
+            watcher.work_changed()
 
     def _draw(self) -> None:
         desk, session = self.desk, self.session

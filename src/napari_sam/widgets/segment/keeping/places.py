@@ -69,7 +69,7 @@ class Places:
                 self._adoption.remember(desk, None)
                 self._bridge.session.attach(store)
                 desk.show_labels(store)
-                self._tell()
+                self._bridge.work_changed()
 
         self._bridge.keeper.restore(left, restored)
 
@@ -88,19 +88,15 @@ class Places:
     def _begin(self, desk: Desk) -> None:
         desk.leave_labels()
         self._attach(empty_store(desk.source))
-        self._tell()
+        self._bridge.work_changed()
 
     def _adopted(self, desk: Desk, layer: Labels, store: LabelStore) -> None:
         if self._bridge.desk is desk:
             self._adoption.remember(desk, self._bridge.keeper.folder)
             self._attach(store, self._adoption.folder(layer))
             desk.show_labels(store, layer)
-            self._tell()
+            self._bridge.work_changed()
 
     def _attach(self, store: LabelStore, folder: Path | None = None) -> None:
         self._bridge.session.attach(store)
         self._bridge.keeper.attach(store, folder)
-
-    def _tell(self) -> None:
-        self._told.layers_changed()
-        self._told.objects_changed()
