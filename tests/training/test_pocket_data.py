@@ -13,6 +13,7 @@ import torch
 from napari_sam.data import FOLDER, demo_images
 from napari_sam.images import make_plane
 from napari_sam.models.pocket.geometry import cell_boxes, square_regions
+from napari_sam.training.pocket.config import Config
 from napari_sam.training.pocket.data import (
     CROP,
     Crops,
@@ -21,8 +22,9 @@ from napari_sam.training.pocket.data import (
     random_crop,
     recolour,
 )
-from napari_sam.training.pocket.prompts import correct, draw_prompts
+from napari_sam.training.pocket.prompts import correct, draw_prompts, spoiled
 from napari_sam.training.pocket.split import load_split
+from napari_sam.training.pocket.synthetic import made_up
 from napari_sam.training.pocket.targets import dense_targets, region_targets
 
 
@@ -74,7 +76,7 @@ def test_crops_depend_on_seed_and_number_alone(example):
     source = StoredSource(example)
 
     def first(start, seed=3, count=2):
-        stream = iter(Crops([source], 4, seed, start=start))
+        stream = iter(Crops([source], Config(seed=seed), start=start))
         return [next(stream) for _ in range(count)]
 
     ahead, again = first(0, count=3), first(2, count=1)
@@ -162,7 +164,7 @@ def test_prompts_agree_with_the_objects_they_are_for(example):
         for k, number in enumerate(drawn["ids"]):
             assert drawn["areas"][k] == (labels == number).sum()
             asked = drawn["marks"][k] >= 0
-            assert asked.any() or drawn["trust"][k] == 1
+            assert asked.any() or drawn["trust"][k] == 1 or drawn["masks"][k]
             for (y, x), mark in zip(
                 drawn["points"][k][asked], drawn["marks"][k][asked], strict=True
             ):
@@ -189,3 +191,43 @@ def test_corrections_are_clicks_on_mistakes():
     y, x = points[0, 0].tolist()
     assert 80 <= y <= 100
     assert 80 <= x <= 100
+
+
+def test_people_correct_in_the_middle_of_the_larger_mistake():
+    target = torch.zeros((1, 64, 64))
+    target[:, 10:30, 10:30] = 1
+    logits = torch.where(target > 0, 5.0, -5.0)
+    logits[0, 40:55, 40:55] = 5.0  # beyond
+    logits[0, 10:14, 10:14] = -5.0  # missing
+    regions = torch.tensor([[0.0, 0, 64, 64]])
+    noise = torch.rand((1, 64 * 64), generator=torch.Generator().manual_seed(0))
+    inner = torch.tensor([True])
+    points, marks = correct(
+        logits, target, torch.ones_like(target), regions, noise, inner
+    )
+    assert marks.tolist() == [[0]]
+    assert (points[0, 0] - 47.5).abs().max() <= 1
+
+
+def test_spoiled_masks_are_wrong_but_of_the_same_object():
+    target = torch.zeros((40, 64, 64))
+    target[:, 16:48, 16:48] = 1
+    wrong = spoiled(target, torch.Generator().manual_seed(1))
+    shared = (wrong & (target > 0)).sum((1, 2))
+    iou = shared / (wrong | (target > 0)).sum((1, 2))
+    assert 0.3 < iou.min()
+    assert iou.max() < 1
+    assert iou.median() > 0.6
+
+
+def test_made_up_scenes_have_objects_that_can_be_told_from_what_is_behind():
+    seen = []
+    for seed in range(30):
+        pixels, labels = made_up(np.random.default_rng(seed))
+        assert pixels.shape == (*labels.shape, 3)
+        assert pixels.dtype == np.uint8
+        sizes = np.bincount(labels.ravel())[1:]
+        assert (sizes > 0).all()
+        seen.append(len(sizes))
+    assert min(seen) >= 1
+    assert max(seen) >= 20

@@ -6,9 +6,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
+import yaml
+from pydantic import ValidationError
 
 import napari_sam as ns
+from napari_sam.training.pocket.config import read_config
+from napari_sam.training.pocket.export import SHIPPED, exported_state
+from napari_sam.training.pocket.train import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,19 +29,26 @@ def run(module: str, *arguments: str | Path) -> str:
     return done.stdout
 
 
-def train(data: Path, out: Path, steps: int, until: int) -> dict[str, torch.Tensor]:
-    options = ["--crops", "1", "--objects", "2", "--save-every", str(until)]
-    options += ["--threads", "1", "--warm-up", "1", "--steps", str(steps)]
-    run("train", data, "--out", out, *options, "--stop-at", str(until))
+def train(data: Path, out: Path, settings: Path, until: int) -> dict[str, torch.Tensor]:
+    options = ["--threads", "1", "--stop-at", str(until)]
+    run("train", settings, "--data", data, "--out", out, *options)
     state = torch.load(out / "checkpoint.pt", weights_only=True)
     assert state["step"] == until
     return state["network"]
 
 
+def settings(folder: Path, **fields: object) -> Path:
+    small = {"steps": 4, "crops": 1, "objects": 2, "warm_up": 1}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(small | fields), "utf-8")
+    return path
+
+
 def test_a_resumed_training_ends_where_an_unbroken_one_does(data, tmp_path):
-    unbroken = train(data, tmp_path / "a", 4, 4)
-    train(data, tmp_path / "b", 4, 2)
-    resumed = train(data, tmp_path / "b", 4, 4)
+    config = settings(tmp_path)
+    unbroken = train(data, tmp_path / "a", config, 4)
+    train(data, tmp_path / "b", config, 2)
+    resumed = train(data, tmp_path / "b", config, 4)
     for name, value in unbroken.items():
         if value.is_floating_point():
             # Threads add in another order; more than that may not differ.
@@ -45,3 +58,32 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(data, tmp_path):
     model = ns.load_model(weights, device="cpu")
     assert model.info.sha256 in printed
     assert model.info.version == "test"
+
+
+def test_a_training_from_what_ships_starts_as_good_and_keeps_its_norms(data, tmp_path):
+    config = settings(
+        tmp_path, start="shipped", freeze_norms=True, rate=1e-5, backbone_rate=1e-6
+    )
+    trained = train(data, tmp_path / "run", config, 2)
+    shipped = exported_state(SHIPPED)
+    for name, value in shipped.items():
+        if "running" in name:
+            assert torch.equal(value, trained[name]), name
+        elif value.is_floating_point():
+            assert torch.allclose(value, trained[name], atol=1e-3), name
+    assert (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_misspelt_setting_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match="stepz"):
+        read_config(settings(tmp_path, stepz=3))
+
+
+def test_the_learning_rate_falls_by_the_clock(tmp_path):
+    config = read_config(settings(tmp_path, steps=10**6, minutes=10.0))
+    trainer = Trainer(config, tmp_path, 1)
+    assert trainer.done == 0
+    trainer.seconds = 300
+    assert trainer.done == pytest.approx(0.5)
+    trainer.seconds = 700
+    assert trainer.done == 1

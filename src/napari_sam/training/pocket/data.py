@@ -19,20 +19,16 @@ from torch.utils.data import IterableDataset
 from napari_sam.images import make_plane
 from napari_sam.training.pocket.prompts import draw_prompts
 from napari_sam.training.pocket.split import load_split
+from napari_sam.training.pocket.synthetic import made_up
 from napari_sam.training.pocket.targets import dense_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from napari_sam.training.pocket.config import Config
+
 CROP = 256
-# How often each kind is drawn; within a kind all images are equally likely.
-KINDS = {
-    "fluorescence": 0.54,
-    "histology_purple": 0.22,
-    "brightfield_gray": 0.09,
-    "phase": 0.15,
-}
 Array = npt.NDArray[Any]
 _LUMINANCE = np.array([0.3, 0.59, 0.11])
 
@@ -100,42 +96,49 @@ class Crops(IterableDataset[dict[str, Array]]):
     Parameters
     ----------
     sources : list of Source
-    objects : int
-        Prompts to draw for each crop.
-    seed : int
-        Together with `start`, fixes every crop.
+    config : Config
+        Its seed, together with `start`, fixes every crop.
     start : int
         Number of the first crop: a resumed training goes on, not back.
     """
 
     def __init__(
-        self, sources: Sequence[Source], objects: int, seed: int, start: int = 0
+        self, sources: Sequence[Source], config: Config, start: int = 0
     ) -> None:
         super().__init__()
-        self.groups = {k: [s for s in sources if s.kind == k] for k in KINDS}
-        self.objects, self.seed, self.start = objects, seed, start
+        groups = {k: [s for s in sources if s.kind == k] for k in config.kinds}
+        self.groups = {k: g for k, g in groups.items() if g or k == "synthetic"}
+        self.config, self.start = config, start
         self.examples: dict[Source, Example] = {}
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         """Yield pixels (3, 256, 256), labels (256, 256), targets and prompts."""
-        kinds = [kind for kind in KINDS if self.groups[kind]]
-        weights = np.array([KINDS[kind] for kind in kinds])
+        config = self.config
+        kinds = list(self.groups)
+        weights = np.array([config.kinds[kind] for kind in kinds])
         number = self.start
         while True:
-            random = np.random.default_rng((self.seed, number))
-            kind = random.choice(kinds, p=weights / weights.sum())
-            group = self.groups[str(kind)]
-            source = group[random.integers(len(group))]
-            if source not in self.examples:
-                self.examples[source] = source.load()
+            random = np.random.default_rng((config.seed, number))
+            kind = str(random.choice(kinds, p=weights / weights.sum()))
+            example = self._example(kind, random)
             # Whole cells are several times larger than nuclei.
             smallest = 0.45 if kind == "phase" else 0.7
-            crop = random_crop(self.examples[source], smallest, random)
+            crop = random_crop(example, smallest, random)
             labels, middle = crop["labels"], crop["centreness"]
             crop |= dense_targets(labels, middle)
-            crop |= draw_prompts(labels, middle, self.objects, random)
+            crop |= draw_prompts(labels, middle, config.objects, random, config.prompts)
             yield crop
             number += 1
+
+    def _example(self, kind: str, random: np.random.Generator) -> Example:
+        if kind == "synthetic":
+            pixels, labels = made_up(random)
+            return Example(pixels, labels, centreness(labels))
+        group = self.groups[kind]
+        source = group[random.integers(len(group))]
+        if source not in self.examples:
+            self.examples[source] = source.load()
+        return self.examples[source]
 
 
 def random_crop(

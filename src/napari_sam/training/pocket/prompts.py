@@ -11,14 +11,20 @@ from scipy import ndimage
 from torch import Tensor
 
 from napari_sam.models.pocket.geometry import GIVEN, READ, sample_positions
+from napari_sam.training.pocket.config import CLICKS, PromptMix
 
 Array = npt.NDArray[Any]
-CLICKS = 4  # at most, in the first round
+_MIX = PromptMix()
+_DEPTH = 10  # samples from the rim of a mistake, beyond which all are equally deep
 SMALLEST_AREA = 12  # pixels; smaller pieces are noise of the ground truth
 
 
 def draw_prompts(
-    labels: Array, centreness: Array, count: int, random: np.random.Generator
+    labels: Array,
+    centreness: Array,
+    count: int,
+    random: np.random.Generator,
+    mix: PromptMix = _MIX,
 ) -> dict[str, Array]:
     """Choose objects of a crop and a prompt for each.
 
@@ -27,13 +33,17 @@ def draw_prompts(
     labels, centreness : (H, W)
     count : int
         Objects to choose; fewer are repeated.
+    random : Generator
+    mix : PromptMix
 
     Returns
     -------
     dict
         ids (K,), 0 if the crop has no object; areas (K,); points (K, 4, 2);
         marks (K, 4), 1, 0 or -1; boxes (K, 4); trust (K,); stretch (K,), by
-        which a box that is read from the dense head is to be scaled.
+        which a box that is read from the dense head is to be scaled; middles
+        (K, 2), where to read the box if reads (K,) is 1; masks (K,), 1 if a
+        wrong mask of the object is to be shown.
     """
     drawn: dict[str, Array] = {
         "ids": np.zeros(count, np.int64),
@@ -43,6 +53,9 @@ def draw_prompts(
         "boxes": np.tile(np.array([0, 0, 16, 16], np.float32), (count, 1)),
         "trust": np.zeros(count, np.float32),
         "stretch": np.ones(count, np.float32),
+        "middles": np.zeros((count, 2), np.float32),
+        "reads": np.zeros(count, np.float32),
+        "masks": np.zeros(count, np.float32),
     }
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -57,7 +70,7 @@ def draw_prompts(
         sides = [rows.start, columns.start, rows.stop, columns.stop]
         box = np.array(sides, np.float32)
         drawn["ids"][k], drawn["areas"][k] = number, sizes[number]
-        _draw_one(drawn, k, box, labels == number, centreness, random)
+        _draw_one(drawn, k, box, labels == number, centreness, random, mix)
     return drawn
 
 
@@ -68,17 +81,28 @@ def _draw_one(
     mask: Array,
     centreness: Array,
     random: np.random.Generator,
+    mix: PromptMix,
 ) -> None:
     clicks = 0
-    if random.random() < 0.4:
-        spread = 0.25 if random.random() < 0.25 else 0.12
-        drawn["boxes"][k] = _jitter(box, spread, random)
+    way = random.random()
+    if way < mix.box:
+        loose = random.random() < mix.loose
+        drawn["boxes"][k] = (_loose if loose else _jitter)(box, mix.spread, random)
         drawn["trust"][k] = GIVEN
-        clicks = int(random.random() < 0.25)
+        clicks = int(random.random() < 0.2)
+    elif way < mix.box + mix.found:
+        inner = np.where(mask, centreness, -1).argmax()
+        middle = np.array(np.unravel_index(inner, mask.shape)) + 0.5
+        drawn["boxes"][k] = _jitter(box, mix.spread, random)  # until it can be read
+        drawn["middles"][k], drawn["reads"][k] = middle, 1
+        drawn["trust"][k] = GIVEN
+    elif way < mix.box + mix.found + mix.mask:
+        drawn["boxes"][k] = _jitter(box, mix.spread, random)
+        drawn["trust"][k], drawn["masks"][k] = READ, 1
     else:
-        clicks = 1 if random.random() < 0.75 else int(random.integers(2, CLICKS + 1))
+        clicks = 1 if random.random() < 0.8 else int(random.integers(2, CLICKS + 1))
         drawn["boxes"][k] = _jitter(box, 0.25, random)
-        drawn["trust"][k] = READ if random.random() < 0.88 else 0.0
+        drawn["trust"][k] = READ
         if random.random() < 0.5:
             drawn["stretch"][k] = np.exp(random.uniform(np.log(0.6), np.log(1.7)))
     for c in range(clicks):
@@ -95,6 +119,13 @@ def _jitter(box: Array, spread: float, random: np.random.Generator) -> Array:
     sides = np.tile(box[2:] - box[:2], 2)
     moved: Array = box + random.uniform(-spread, spread, 4) * sides
     return moved.astype(np.float32)
+
+
+def _loose(box: Array, spread: float, random: np.random.Generator) -> Array:
+    """Return a box that is too wide by up to half, or too tight by up to a sixth."""
+    half = np.tile(box[2:] - box[:2], 2) / 2 * np.array([-1, -1, 1, 1])
+    wider = box + half * random.uniform(-0.17, 0.5)
+    return _jitter(wider, spread / 2, random)
 
 
 def _inside(mask: Array, centreness: Array, random: np.random.Generator) -> Array:
@@ -117,9 +148,14 @@ def _outside(mask: Array, box: Array, random: np.random.Generator) -> Array:
 
 
 def correct(
-    logits: Tensor, target: Tensor, valid: Tensor, regions: Tensor, random: Tensor
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    regions: Tensor,
+    random: Tensor,
+    inner: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Click where the answer is wrong: one uniformly drawn wrong sample each.
+    """Click where the answer is wrong.
 
     Parameters
     ----------
@@ -127,6 +163,9 @@ def correct(
     regions : (R, 4)
     random : (R, 64 * 64)
         Uniform random numbers.
+    inner : bool, (R,), optional
+        Where to click in the middle of the larger mistake, what is missing or what
+        is beyond, as people do; elsewhere on any wrong sample.
 
     Returns
     -------
@@ -134,11 +173,18 @@ def correct(
     marks : (R, 1)
         -1 where nothing is wrong.
     """
-    wrong = ((logits > 0) != (target > 0.5)) & (valid > 0.5)
+    found = logits > 0
+    wrong = (found != (target > 0.5)) & (valid > 0.5)
     # Samples surrounded by mistakes count more, as a person would click there.
-    depth = torch.nn.functional.avg_pool2d(wrong[:, None].float(), 5, 1, 2)[:, 0]
-    weight = wrong * depth**2
-    at = (weight.flatten(1) * random).argmax(1)
+    near = torch.nn.functional.avg_pool2d(wrong[:, None].float(), 5, 1, 2)[:, 0]
+    weight = wrong * near**2 * random.view_as(logits)
+    if inner is not None:
+        missing, beyond = wrong & ~found, wrong & found
+        lacks = missing.sum((1, 2)) >= beyond.sum((1, 2))
+        larger = torch.where(lacks[:, None, None], missing, beyond)
+        middle = _depth(larger) + 0.5 * random.view_as(logits) * larger
+        weight = torch.where(inner[:, None, None], middle, weight)
+    at = weight.flatten(1).argmax(1)
     side = target.shape[-1]
     y, x = sample_positions(regions)
     row, column = at // side, at % side
@@ -146,3 +192,30 @@ def correct(
     marks = (target.flatten(1).gather(1, at[:, None]) > 0.5).long()
     marks[~wrong.flatten(1).any(1)] = -1
     return points, marks
+
+
+def _depth(inside: Tensor) -> Tensor:
+    """Return how many samples each lies from the rim of its area, at most ten."""
+    left = inside[:, None].float()
+    depth = left
+    for _ in range(_DEPTH - 1):
+        left = -torch.nn.functional.max_pool2d(-left, 3, 1, 1)
+        depth = depth + left
+    return depth[:, 0]
+
+
+def spoiled(target: Tensor, random: torch.Generator) -> Tensor:
+    """Return masks (R, 64, 64), True or False, that are wrong in the ways people draw.
+
+    The outline wanders, and the whole is too large or too small.
+    """
+    count = len(target)
+    coarse = torch.rand((count, 1, 9, 9), generator=random) - 0.5
+    wander = torch.nn.functional.interpolate(
+        coarse, target.shape[-2:], mode="bicubic", align_corners=False
+    )[:, 0]
+    soft = torch.nn.functional.avg_pool2d(target[:, None], 9, 1, 4)[:, 0]
+    by, size = torch.rand((2, count, 1, 1), generator=random)
+    wrong = soft + by * 1.2 * wander > 0.5 + 0.6 * (size - 0.5)
+    empty = ~wrong.flatten(1).any(1)
+    return torch.where(empty[:, None, None], target > 0.5, wrong)
