@@ -64,20 +64,26 @@ class Window:
     def __init__(self, stack: npt.NDArray[Any]) -> None:
         self.viewer = napari.Viewer()
         self.viewer.window.resize(1400, 900)
-        self.viewer.add_image(stack, name="nuclei")
+        self.image = self.viewer.add_image(stack, name="nuclei")
         self.viewer.dims.set_current_step(0, 0)
         self.wait(0.5)
+        (self.canvas,) = canvases(self.viewer)
         self.panel: Any = None
 
     def open_widget(self) -> None:
         """Open it, as the menu does."""
         _, self.panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
-        (self.canvas,) = canvases(self.viewer)
+        self.until(lambda: self.panel.bridge.desk is not None)
 
     @property
     def session(self) -> Any:
         """The session behind the widget."""
         return self.panel.bridge.session
+
+    @property
+    def suggestions(self) -> list[Any]:
+        """Those that are open."""
+        return list(self.session.suggestions.values())
 
     def wait(self, seconds: float) -> None:
         """Let the window live for a while."""
@@ -102,8 +108,7 @@ class Window:
     def place(self, y: float, x: float) -> QPoint:
         """Return where a pixel of the image is on the canvas."""
         camera = camera_of(self.viewer)
-        desk = self.panel.bridge.desk
-        world = desk.image.data_to_world((*desk.index, y, x))[-2:]
+        world = self.image.data_to_world((0, y, x))[-2:]
         middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
         row, column = middle + (np.array(world) - camera.center[-2:]) * camera.zoom
         return QPoint(round(column), round(row))
