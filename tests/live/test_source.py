@@ -28,6 +28,15 @@ def test_more_axes_than_letters_are_refused():
         stack_letters(["?"] * 8)
 
 
+# napari divides by the lengths of the axes, and refuses other empty shapes itself.
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize("shape", [(0, 6, 7), (2, 0, 6, 7)])
+def test_an_image_without_pixels_is_refused(shape):
+    empty = Image(np.zeros(shape, np.uint8), name="empty", contrast_limits=(0, 1))
+    with pytest.raises(ImageError, match=r'"empty" has no pixels'):
+        Source.from_layer(empty)
+
+
 def test_a_stack_is_read_plane_by_plane(frames):
     source = Source.from_layer(Image(frames, axis_labels=("t", "y", "x")))
     assert (source.shape, source.stack_axes, len(source)) == (frames.shape, "T", 4)

@@ -59,9 +59,16 @@ class Source:
 
         Every axis but the last two (of colour images: the last three) is a stack
         axis, in whatever way the viewer shows them at the moment.
+
+        Raises
+        ------
+        ImageError
+            If it has no pixels, or too many axes.
         """
         data = layer.data[0] if layer.multiscale else layer.data
         shape = tuple(int(n) for n in data.shape)
+        if not all(shape):
+            raise ImageError(f'"{layer.name}" has no pixels: choose another image')
         shape = shape[:-1] if layer.rgb else shape
         letters = stack_letters(tuple(layer.axis_labels)[: len(shape) - 2])
         return cls(data, str(layer.name), shape, letters, bool(layer.rgb))

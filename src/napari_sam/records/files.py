@@ -114,9 +114,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for part in folder.rglob(f".*{_PART}"):
+def remove_parts(folder: Path, of: str = "*") -> None:
+    """Remove what a killed process left half-written of files with such names."""
+    for part in folder.rglob(f".{of}{_PART}"):
         with contextlib.suppress(OSError):
             part.unlink()
 

@@ -24,6 +24,7 @@ from napari_sam.types import Detections, Embedding, LabelArray, Mask, Prompt
 if TYPE_CHECKING:
     from napari_sam.images import Plane
     from napari_sam.segment.recipe import Recipe
+    from napari_sam.types import Box
 
 __all__ = ["NO_CONTRAST", "Proposals", "composed", "propose_plane", "settle"]
 
@@ -36,6 +37,7 @@ def propose_plane(
     detector: Detector,
     *,
     embedding: Embedding | None = None,
+    region: Box | None = None,
 ) -> Proposals:
     """Run the models on one plane: every box that is found prompts one mask.
 
@@ -51,6 +53,8 @@ def propose_plane(
         It applies the options that it was made with.
     embedding : Embedding, optional
         Of this plane by this model; by default the plane is encoded.
+    region : (y0, x0, y1, x1), optional
+        What lies beside this part of the plane is not outlined.
 
     Raises
     ------
@@ -61,9 +65,11 @@ def propose_plane(
     if not has_contrast(plane):
         return Proposals.none(plane, names)
     if isinstance(detector, EverythingDetector):
-        return find_everything(plane, model, detector.options, embedding=embedding)
+        return find_everything(
+            plane, model, detector.options, embedding=embedding, region=region
+        )
     detections, embedding = _detect(plane, model, detector, embedding)
-    prompts, kept = _prompts(detections, plane.shape)
+    prompts, kept = _prompts(detections, plane.shape, region)
     masks = _decode(plane, model, embedding, prompts)
     return Proposals(
         plane.index,
@@ -149,12 +155,16 @@ def _detect(
 
 
 def _prompts(
-    detections: Detections, shape: tuple[int, int]
+    detections: Detections, shape: tuple[int, int], region: Box | None
 ) -> tuple[list[Prompt], npt.NDArray[np.int64]]:
     """Return a prompt for every box that lies on the plane, and which ones do."""
     height, width = shape
     boxes = np.clip(detections.boxes, 0, [height, width, height, width])
-    on_plane = (boxes[:, 0] < boxes[:, 2]) & (boxes[:, 1] < boxes[:, 3])
+    y0, x0, y1, x1 = boxes.T
+    on_plane = (y0 < y1) & (x0 < x1)
+    if region is not None:
+        on_plane &= (y0 < region[2]) & (y1 > region[0])
+        on_plane &= (x0 < region[3]) & (x1 > region[1])
     kept = np.flatnonzero(on_plane)
     return [Prompt(box=box) for box in boxes[kept].tolist()], kept.astype(np.int64)
 

@@ -17,6 +17,8 @@ from napari_sam.live.disk.keeping import (
     restore,
     tidy,
 )
+from napari_sam.live.disk.kept.folder import About, Folder
+from napari_sam.live.disk.kept.logs import Logs
 from napari_sam.live.labels.changes import Change, Patch
 from napari_sam.live.labels.scan import scan
 from napari_sam.live.labels.store import LabelStore
@@ -437,3 +439,12 @@ def test_the_place_can_be_chosen(tmp_path, monkeypatch):
     assert home() == tmp_path / "mine" / "sessions"
     monkeypatch.delenv("NAPARI_SAM_HOME")
     assert home().parts[-1] == "sessions" and "napari-sam" in str(home())
+
+
+def test_a_session_that_begins_leaves_alone_what_others_write_beside_it(tmp_path):
+    theirs = tmp_path / ".progress.json.part"
+    ours = tmp_path / ".snapshot-000000.bin.part"
+    theirs.touch()
+    ours.touch()
+    Logs(Folder(tmp_path), About(shape=(4, 4), dtype="uint8"), None, 1)
+    assert theirs.exists() and not ours.exists()

@@ -14,6 +14,8 @@ from napari_sam.live.disk.loading import load
 from napari_sam.live.disk.saving import ImageText, SaveError, existing, save
 from napari_sam.live.disk.snapshot import Snapshot
 from napari_sam.live.labels.store import LabelStore
+from napari_sam.live.proofreading.progress import Progress
+from napari_sam.live.proofreading.progress_text import progress_to_json
 from napari_sam.live.values import Mark, PlaneMarks, Rule
 from napari_sam.records.evaluate import evaluate
 from napari_sam.types import Mask
@@ -393,3 +395,74 @@ def test_the_reader_may_be_a_spreadsheet(saved):
     text = saved.table.read_text().replace("True", "TRUE").replace("False", "FALSE")
     saved.table.write_text(text, encoding="utf-8-sig")
     assert [r.reviewed for r in load(saved.folder).records] == [True, False]
+
+
+@pytest.fixture
+def partly():
+    """The first slice is complete, and a part of the second; of three."""
+    corners = [(0, 0), (0, 50), (20, 50), (20, 0)]
+    upper = Mark("box", np.array(corners, np.float32))
+    progress = Progress((3,), SHAPE[1:]).mark([(0,)], "complete")
+    return progress.add_region((1,), upper).mark_region(0, "complete")
+
+
+def test_what_is_not_complete_is_never_background(tmp_path, partly):
+    store = store_with_objects()
+    done = save(tmp_path, Snapshot.of(store), image_of(store, "cells"), complete=partly)
+    assert done.known == tmp_path / "known" / "cells.tif"
+    known = tifffile.imread(done.known)
+    assert (known.dtype, known.shape) == (np.uint8, SHAPE)
+    assert known[0].all()
+    assert known[1, :20].all() and not known[1, 20:].any()
+    # On the third slice nothing is complete: what a person has outlined is known,
+    # what a detector has found and nobody has looked at is not.
+    assert np.array_equal(known[2] == 1, store.labels[2] == 1)
+    assert (store.labels[2] == 2).any()
+
+
+def test_what_is_complete_comes_back(tmp_path, partly):
+    store = store_with_objects()
+    save(tmp_path, Snapshot.of(store), image_of(store), complete=partly)
+    loaded = load(tmp_path)
+    assert progress_to_json(loaded.complete) == progress_to_json(partly)
+    assert (loaded.state, loaded.notes) == ({}, ())
+
+
+def test_of_a_complete_image_everything_is_known(tmp_path, partly):
+    store, image = store_with_objects(), image_of(store_with_objects())
+    save(tmp_path, Snapshot.of(store), image, complete=partly)
+    whole = partly.mark([(1,), (2,)], "complete")
+    again = save(tmp_path, Snapshot.of(store), image, complete=whole, overwrite=True)
+    assert again.known is None
+    assert not (tmp_path / "known").exists()
+    assert load(tmp_path).complete.finished
+
+
+@pytest.mark.parametrize(
+    "wrong", ["complete", {"planes": []}, progress_to_json(Progress((), (9, 9)))]
+)
+def test_what_is_complete_may_be_damaged_without_the_labels(tmp_path, partly, wrong):
+    store = store_with_objects()
+    save(tmp_path, Snapshot.of(store), image_of(store), complete=partly)
+    path = tmp_path / "prompts.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["state"]["progress"] = wrong
+    path.write_text(json.dumps(text), encoding="utf-8")
+    loaded = load(tmp_path)
+    assert loaded.complete is None
+    assert len(loaded.notes) == 1
+    assert len(loaded.records) == 2
+
+
+def test_what_is_known_is_not_left_half_written(tmp_path, partly):
+    store = store_with_objects()
+    asked = iter([True] * 4)
+    done = save(
+        tmp_path / "out",
+        Snapshot.of(store),
+        image_of(store),
+        complete=partly,
+        still_wanted=lambda: next(asked, False),
+    )
+    assert done is None
+    assert not (tmp_path / "out").exists()

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 
 from napari_sam.data import FOLDER
-from napari_sam.live.proofreading.progress import Progress, ProgressError
+from napari_sam.live.proofreading.progress import Progress, ProgressError, begun
 from napari_sam.live.proofreading.progress_text import (
     progress_from_json,
     progress_to_json,
@@ -68,6 +68,36 @@ def test_annotation_is_limited_to_what_was_drawn(three):
     assert limited.limit((1,)) is None
     assert limited.remove_region(0).on((0,)) == (0,)
     assert limited.remove_region(0).limit((0,)).sum() == 100
+
+
+def test_other_regions_take_the_place_of_those_there_are(three):
+    one = three.add_region((0,), area("box", 5, 5, 20, 20)).mark_region(0, "complete")
+    two = one.add_region((1,), area("ellipse", 20, 20, 40, 50))
+    back = two.redrawn(reversed(two.regions))
+    assert [r.index for r in back.regions] == [(1,), (0,)]
+    assert [r.state for r in back.regions] == ["untouched", "complete"]
+    assert (three.said, two.said, two.redrawn(()).said) == (False, True, False)
+
+
+def test_the_next_slice_that_is_not_complete_is_found_from_where_one_is(three):
+    assert three.next_open((0,)) == (1,)
+    assert three.next_open((2,)) == (0,)
+    done = three.mark([(1,), (0,)], "complete")
+    assert done.next_open((0,)) == (2,)
+    assert done.next_open((2,)) is None
+    assert done.mark([(2,)], "complete").next_open((1,)) is None
+    assert Progress((), SHAPE).next_open(()) is None
+    deep = Progress((2, 3), SHAPE).mark([(0, 2), (1, 0)], "complete")
+    assert deep.next_open((0, 1)) == (1, 1)
+    assert deep.mark([(1, 1), (1, 2)], "complete").next_open((1, 2)) == (0, 0)
+
+
+def test_slices_with_objects_are_begun():
+    first = begun((3, *SHAPE), [{(0,): None}, {(0,): None, (2,): None}])
+    assert first.planes == {(0,): "in progress", (2,): "in progress"}
+    assert first.fits((3, *SHAPE))
+    assert not first.fits(SHAPE)
+    assert begun(SHAPE, []).planes == {}
 
 
 def test_of_an_untouched_slice_nothing_is_exported(truth):

@@ -9,10 +9,12 @@ from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.proofreading.agreement import agreements, iou
 from napari_sam.live.proofreading.doubts import (
     BORDER,
+    LARGE,
     LOW,
     MODEL,
-    SIZE,
+    SMALL,
     Criteria,
+    Opinion,
     measure,
     rank,
 )
@@ -94,8 +96,8 @@ def test_what_is_far_larger_or_smaller_than_the_others_is_unusual(labels, inner)
     found = {
         d.id: d.text for d in walked(begun(opened(labels), Criteria(border=False)))
     }
-    assert found[speck] == f"{SIZE} (small)"
-    assert found[giant] == f"{SIZE} (large)"
+    assert found[speck] == SMALL
+    assert found[giant] == LARGE
     assert len(found) < 6
 
 
@@ -122,8 +124,7 @@ def test_the_border_cuts_objects_and_explains_small_ones(labels):
     plane = labels[0]
     edge = np.concatenate([plane[0], plane[-1], plane[:, 0], plane[:, -1]])
     assert cut == {int(i) for i in np.unique(edge) if i}
-    small = f"{SIZE} (small)"
-    assert not any(small in d.reasons for d in doubts if d.id in cut)
+    assert not any(SMALL in d.reasons for d in doubts if d.id in cut)
 
 
 def test_the_largest_plane_of_an_object_is_shown(labels, inner):
@@ -228,7 +229,7 @@ def test_an_edit_that_takes_pixels_from_a_neighbour_is_followed(labels, inner):
     data[rows[-4:], columns[-4:]] = False
     change = store.add((0,), Mask(mask.box, data, 1.0), Rule.REPLACE)
     review.follow(change)
-    assert SIZE in review.doubt_about(victim).text
+    assert SMALL in review.doubt_about(victim).reasons
     store.undo(change)
     review.follow(change)
     assert review.doubt_about(victim) is None
@@ -289,7 +290,7 @@ def test_other_criteria_need_no_measuring(labels):
     assert review.doubtful
     records = store.snapshot().records
     strict = Criteria(border=False, sizes=99)
-    review.begin(rank(review.sizes, records, strict, review.known_agreements))
+    review.begin(rank(review.sizes, records, strict, review.opinions))
     assert review.doubtful == 0 and review.criteria == strict
 
 
@@ -327,7 +328,7 @@ def test_the_model_disagrees_with_what_is_no_outline(name):
     assert np.median(right) > 0.65 > 0.5 > np.median(wrong)
     review = begun(store, Criteria(border=False, sizes=99))
     assert review.doubtful == 0
-    review.agreed(dict(zip(whole, wrong, strict=True)))
+    review.asked(dict(zip(whole, map(Opinion, wrong), strict=True)))
     assert review.doubtful > 0.8 * len(whole)
     assert all(MODEL in doubt.reasons for doubt in walked(review))
     assert agreements(model, embedding, []) == []

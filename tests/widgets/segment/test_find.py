@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
+from napari_sam.live.proposals.found import State, Tally
 from napari_sam.live.values import Rule
 from napari_sam.models.pocket.model import PocketModel
-from napari_sam.widgets.segment import words
+from napari_sam.records.sa1b import read_sa1b
 from napari_sam.widgets.segment.panel import Segment
+from napari_sam.widgets.segment.sections import find_words as words
+from napari_sam.widgets.segment.sections.find_where import Choice
 
 
 @pytest.fixture(autouse=True)
@@ -193,3 +197,122 @@ def test_closing_the_dock_ends_a_search(panel, find):
 )
 def test_what_was_added_is_said(count, refused, text):
     assert text in words.added(count, refused)
+
+
+def searched(find, qtbot):
+    finder = find._bridge.finder
+    qtbot.waitUntil(lambda: finder.state.phase == "found", timeout=60_000)
+    return finder
+
+
+def test_all_slices_are_found_and_added_in_one_step(panel, find, viewer, qtbot):
+    viewer.dims.set_current_step(0, 1)
+    find.where.value = Choice.ALL
+    assert find.start.text() == "Find on all 4 slices"
+    find.start.click()
+    finder = searched(find, qtbot)
+    here, total = len(finder.found.objects), finder.total.objects
+    assert finder.found.index == (1,)
+    assert 0 < here < total
+    assert find.says.text() == f"{total} objects on 4 slices, {here} on this slice."
+    assert find.add.text() == f"Add all {total}"
+    preview = panel.bridge.desk.preview.layer
+    for step in (3, 0):
+        viewer.dims.set_current_step(0, step)
+        qtbot.waitUntil(lambda at=step: finder.found.index == (at,), timeout=10_000)
+        for mask in finder.found.masks:
+            assert preview.data[0][mask.slices][mask.data].all()
+    find.border.value = False
+    qtbot.waitUntil(lambda: finder.counted, timeout=10_000)
+    assert 0 < finder.total.objects < total
+    find.border.value = True
+    qtbot.waitUntil(lambda: finder.counted, timeout=10_000)
+    find.add.click()
+    qtbot.waitUntil(lambda: finder.state.phase == "nothing", timeout=20_000)
+    layer = panel.bridge.desk.labels.layer
+    assert f"{total} objects added." in panel.view.notice.text()
+    assert len(np.unique(layer.data)) - 1 == total
+    assert all(plane.any() for plane in layer.data)
+    panel.view.undo.click()
+    assert not layer.data.any()
+    assert not panel.bridge.session.history.can_undo
+
+
+def test_cancel_keeps_what_was_found(panel, find, qtbot):
+    find.where.value = Choice.ALL
+    find.start.click()
+    finder = find._bridge.finder
+    qtbot.waitUntil(lambda: finder.searched == 2, timeout=60_000)
+    assert "Looking for objects: slice 3 of 4, " in find.says.text()
+    find.cancel.click()
+    total = finder.total.objects
+    assert find.says.text() == f"Stopped. {total} objects on 2 slices."
+    assert find.add.text() == f"Add all {total}"
+
+
+def test_records_are_saved(panel, find, found, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        QFileDialog, "getExistingDirectory", lambda *_, **__: str(tmp_path)
+    )
+    count = len(found.found.objects)
+    find.save.click()
+    qtbot.waitUntil(
+        lambda: f"{count} objects saved in" in panel.view.notice.text(), timeout=10_000
+    )
+    (file,) = (tmp_path / "sa1b" / "nuclei").iterdir()
+    assert len(read_sa1b(file).masks) == count
+    find.save.click()
+    qtbot.waitUntil(
+        lambda: "is there already" in panel.view.notice.text(), timeout=10_000
+    )
+
+
+def test_the_selected_shape_limits_it(panel, find, viewer, qtbot):
+    find.where.value = Choice.SHAPE
+    assert find.start.text() == "Find in the shape"
+    find.start.click()
+    assert "Select a rectangle" in panel.view.notice.text()
+    shapes = viewer.add_shapes(
+        [np.array([(0, 0), (0, 60), (50, 60), (50, 0)])],
+        shape_type="rectangle",
+        scale=(1, 1),
+    )
+    shapes.selected_data = {0}
+    find.start.click()
+    finder = searched(find, qtbot)
+    assert 0 < len(finder.found.objects)
+    for mask in finder.found.masks:
+        y, x = np.nonzero(mask.full((96, 112)))
+        assert ((y < 51) & (x < 61)).mean() > 0.5
+    shapes.data = [np.array([(500, 500), (500, 600), (600, 600), (600, 500)])]
+    shapes.selected_data = {0}
+    find.start.click()
+    assert "beside the image" in panel.view.notice.text()
+
+
+def test_a_single_image_has_no_other_slices(find, viewer, image, frames):
+    viewer.layers.remove(image)
+    viewer.add_image(frames[0], name="one")
+    assert Choice.ALL not in find.where.choices
+    assert find.start.text() == "Find on this image"
+
+
+@pytest.mark.parametrize(
+    ("state", "counted", "text"),
+    [
+        (
+            State("searching", done=6, total=40),
+            True,
+            "Looking for objects: slice 7 of 40, about 2 min left. 90 objects so far.",
+        ),
+        (State("adding", done=1, total=4), True, "Adding: slice 2 of 4, about 60 s"),
+        (State("found", total=40), False, "About 90 objects on 6 slices, 3 on this"),
+        (State("stopped"), True, "Stopped. 90 objects on 6 slices."),
+        (State("failed", error="the disk is gone"), True, "kept: 90 objects on 6"),
+    ],
+)
+def test_how_far_it_is_on_a_stack(state, counted, text):
+    said = words.finding_all(
+        state, Tally(90, 200), 6, 20.0, "Z", here=3, counted=counted
+    )
+    assert text in said

@@ -6,6 +6,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_sam.widgets.segment.keyboard.canvas import canvases
+from napari_sam.widgets.segment.layers.look import camera_of
+from napari_sam.widgets.segment.sections.find_where import Choice
 from napari_sam.widgets.segment.view import Fold
 
 pytestmark = pytest.mark.window
@@ -63,3 +66,29 @@ def test_find_filter_add_undo(window, qtbot):
     panel.bridge.desk.use("click")
     press(panel.view.undo)
     assert not layer.data.any()
+
+
+def test_the_part_on_the_screen(window, qtbot):
+    viewer, panel = window
+    find, bridge = panel.find, panel.bridge
+    press(find.parent().button)
+    camera = camera_of(viewer)
+    camera.center = (0, 30, 40)
+    camera.zoom = 20
+    qtbot.wait(50)
+    (canvas,) = canvases(viewer)
+    high, wide = canvas.height() / 20, canvas.width() / 20
+    assert min(96 / high, 112 / wide) > 1.3  # a part of it only
+    find.where.value = Choice.SCREEN
+    press(find.start)
+    qtbot.waitUntil(lambda: bridge.finder.state.phase == "found", timeout=60_000)
+    masks = bridge.finder.found.masks
+    assert masks
+    for mask in masks:
+        y, x = np.nonzero(mask.full((96, 112)))
+        inside = (abs(y - 30) < high / 2 + 1) & (abs(x - 40) < wide / 2 + 1)
+        assert inside.mean() > 0.5
+    some = len(masks)
+    find.where.value = Choice.SLICE
+    press(find.start)
+    qtbot.waitUntil(lambda: bridge.finder.total.objects > some, timeout=60_000)

@@ -211,3 +211,90 @@ def test_layers_that_cannot_hold_objects_are_refused_in_one_line(
     assert reason in text and "\n" not in text
     assert "not a labels layer" in why_not(image, source)
     assert why_not(Labels(np.zeros(source.shape, np.uint8)), source) is None
+
+
+def adopt(viewer, layer, **names):
+    found = scan(layer.data)
+    store = LabelStore(layer.data, records=found.records, extents=found.extents)
+    return LabelLayer(viewer, layer, store, edited=print, **names), store
+
+
+@pytest.fixture
+def foreign(viewer, image, qapp):
+    """Return a layer with two objects and a table as others make it."""
+    pixels = np.zeros(image.data.shape, np.int32)
+    pixels[0, 5:9, 5:9] = 12
+    pixels[1, 5:9, 5:9] = 3
+    table = {
+        "index": [12, 3],
+        "class": ["old", "older"],
+        "volume": [16, 17],
+        "note": ["round", None],
+    }
+    return viewer.add_labels(pixels, features=table)
+
+
+def test_columns_of_a_person_stay_behind_ours(viewer, foreign, qtbot):
+    labels, store = adopt(viewer, foreign, class_names=lambda: {2: "mitosis"})
+    ours = ["index", "class", "confidence", "source", "reviewed"]
+    assert list(foreign.features) == [*ours, "class (before)", "volume", "note"]
+    assert foreign.features["index"].tolist() == [3, 12]
+    assert foreign.features["class (before)"].tolist() == ["older", "old"]
+    assert foreign.features["volume"].tolist() == [17, 16]
+    assert foreign.features["class"].tolist() == ["", ""]
+    store.update([12], class_id=2)
+    store.update([3], class_id=7)  # nobody knows its name
+    change = store.add((2,), square(10, 10, 20), Rule.KEEP, class_id=2)
+    labels.refresh(change)
+    qtbot.waitUntil(lambda: len(foreign.features) == 3, timeout=5000)
+    assert foreign.features["class"].tolist() == ["7", "mitosis", "mitosis"]
+    assert foreign.features["volume"].tolist()[:2] == [17, 16]
+    assert np.isnan(foreign.features["volume"][2])
+    labels.close()
+    again, _ = adopt(viewer, foreign)
+    columns = [*ours, "class (before)", "volume", "note"]
+    assert list(foreign.features) == columns  # no "before" twice
+    again.close()
+
+
+def test_what_a_person_wrote_comes_back_with_the_object(viewer, foreign):
+    labels, store = adopt(viewer, foreign)
+    table = foreign.features
+    table["mine"] = [0.5, 1.5]
+    foreign.features = table
+    change = store.delete([12])
+    labels.tabulate()
+    assert foreign.features["index"].tolist() == [3]
+    assert foreign.features["mine"].tolist() == [0.5]
+    store.undo(change)
+    labels.tabulate()
+    assert foreign.features["mine"].tolist() == [0.5, 1.5]
+    assert foreign.features["note"].iloc[1] == "round"
+    assert labels.columns_of_person() == {
+        "class (before)": {3: "older", 12: "old"},
+        "volume": {3: 17, 12: 16},
+        "note": {12: "round"},
+        "mine": {3: 0.5, 12: 1.5},
+    }
+    labels.close()
+
+
+def test_a_table_without_numbers_is_by_row(viewer, image, qapp):
+    pixels = np.zeros(image.data.shape, np.uint8)
+    pixels[0, :5, :5], pixels[0, 10:, 10:] = 1, 2
+    layer = viewer.add_labels(pixels, features={"size": [0, 25, 99]})
+    labels, _ = adopt(viewer, layer)
+    assert layer.features["index"].tolist() == [1, 2]
+    assert layer.features["size"].tolist() == [25, 99]
+    labels.close()
+
+
+def test_several_rows_of_one_object_become_the_one_that_napari_shows(
+    viewer, image, qapp
+):
+    pixels = np.zeros(image.data.shape, np.uint8)
+    pixels[0, :5, :5] = 1
+    layer = viewer.add_labels(pixels, features={"index": [1, 1], "z": [4, 5]})
+    labels, _ = adopt(viewer, layer)
+    assert layer.features["z"].tolist() == [5]
+    labels.close()

@@ -153,7 +153,8 @@ def test_the_selected_image_is_taken(panel, viewer, frames):
 def test_objects_go_where_the_person_says(panel, viewer, image, places, frames, qtbot):
     mine = viewer.add_labels(np.zeros(frames.shape, int), name="mine")
     viewer.add_labels(np.zeros((3, 3), int), name="other")
-    assert [name for name, _ in choices(panel.form.labels)] == ["A new layer", "mine"]
+    names = [name for name, _ in choices(panel.form.labels)]
+    assert names == ["A new layer", "mine", "other"]
     panel.form.labels.value = mine
     qtbot.waitUntil(lambda: panel.bridge.desk.labels is not None, timeout=10_000)
     ask(panel, qtbot, places[0])
@@ -282,6 +283,57 @@ def test_earlier_work_is_offered(panel, viewer, image, places, frames, qtbot):
     assert again.left.isHidden()
     assert "1 object in the layer" in again.view.count.text()
     again.end()
+
+
+def test_points_and_shapes_of_other_layers_become_suggestions(
+    panel, viewer, image, places, qtbot
+):
+    spots = viewer.add_points([(0, *place) for place in places[:3]], name="spots")
+    spots.add(np.array([[0, -50, 10]]))
+    box = np.array([[0, 23, 32], [0, 23, 58], [0, 43, 58], [0, 43, 32]])
+    boxes = viewer.add_shapes([box], shape_type="rectangle", name="R&D")
+    empty = viewer.add_points(ndim=3, name="empty")
+    viewer.layers.selection.active = image
+    menu = panel.adopt.menu
+    panel.adopt.offer()
+    texts = [action.text() for action in menu.actions()]
+    assert texts == ["empty (0)", "R&&D (1)", "spots (4)"]
+    take(panel, "spots (4)")
+    assert "Asked about 3 objects from the layer “spots”" in panel.view.notice.text()
+    assert "1 was left out" in panel.view.notice.text()
+    session = panel.bridge.session
+    qtbot.waitUntil(lambda: len(session.suggestions) == 3, timeout=10_000)
+    qtbot.waitUntil(lambda: answered(panel), timeout=60_000)
+    assert panel.view.tools["click"].isChecked()
+    take(panel, "R&&D (1)")
+    assert "Asked about 1 object from" in panel.view.notice.text()
+    qtbot.waitUntil(lambda: len(session.suggestions) == 4, timeout=10_000)
+    take(panel, "empty (0)")
+    assert panel.view.notice.text() == "The layer “empty” is empty."
+    assert len(spots.data) == 4 and boxes.nshapes == 1 and not len(empty.data)
+    assert session.history.can_undo
+
+
+def take(panel, text):
+    panel.adopt.offer()
+    (action,) = (one for one in panel.adopt.menu.actions() if one.text() == text)
+    action.trigger()
+
+
+def test_without_other_layers_it_says_so(panel, image):
+    panel.adopt.offer()
+    (action,) = panel.adopt.menu.actions()
+    assert action.text() == "There is no other Points or Shapes layer"
+    assert not action.isEnabled()
+
+
+def test_a_layer_beside_the_image_gives_nothing(panel, viewer, image):
+    viewer.add_points([(0, 500, 500)], name="far")
+    viewer.layers.selection.active = image
+    take(panel, "far (1)")
+    words = "Nothing in the layer “far” lies on this image."
+    assert panel.view.notice.text() == words
+    assert not panel.bridge.session.suggestions
 
 
 def test_importing_the_widget_loads_no_torch():

@@ -23,6 +23,8 @@ import platformdirs
 from napari_sam.live.disk.kept.errors import JournalError
 from napari_sam.live.disk.kept.folder import Folder
 from napari_sam.live.disk.restoring import Restored, restore
+from napari_sam.live.proofreading.progress_file import read_progress
+from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,6 +208,15 @@ def _is_over(folder: Path) -> bool:
     return state is None or (not state.unsaved and not state.torn)
 
 
+def _said(folder: Path) -> bool:
+    """Whether a person has said what is complete, though there are no objects."""
+    try:
+        progress = read_progress(folder)
+    except NapariSamError:
+        return False
+    return progress is not None and progress.said
+
+
 def _left(folder: Path) -> Left | None:
     kept = Folder(folder)
     try:
@@ -214,7 +225,9 @@ def _left(folder: Path) -> Left | None:
         about, state = kept.about(), kept.state()
     except JournalError:
         return None
-    if about is None or state is None or not state.records or not state.unsaved:
+    if about is None or state is None or not state.unsaved:
+        return None
+    if not state.records and not _said(folder):
         return None
     return Left(
         folder,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy.typing as npt
 import tifffile
 from pydantic import BaseModel, BeforeValidator, PositiveInt, ValidationError
 
+from napari_sam.live.classes import ClassList
+from napari_sam.live.disk.class_file import saved_classes
 from napari_sam.live.disk.kept.saved import (
+    PROGRESS,
     PROMPTS,
     TABLE,
     ImageText,
@@ -21,6 +24,7 @@ from napari_sam.live.disk.kept.saved import (
 )
 from napari_sam.live.disk.kept.written import one_line, prompts_of
 from napari_sam.live.labels.scan import scan
+from napari_sam.live.proofreading.progress_text import progress_from_json
 from napari_sam.live.values import ObjectRecord, SourceKind
 from napari_sam.types import NapariSamError
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.labels.scan import Scan
+    from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.values import Index
 
 __all__ = ["ImageText", "Loaded", "SaveError", "load"]
@@ -54,6 +59,10 @@ class Loaded:
         As `save` was given it.
     notes : tuple of str
         What does not fit together, in one line each.
+    complete : Progress or None
+        What is complete, where somebody has said so.
+    class_list : ClassList
+        The classes with their colours and keys.
     """
 
     labels: npt.NDArray[np.uint32]
@@ -64,6 +73,8 @@ class Loaded:
     classes: Mapping[int, str]
     state: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    complete: Progress | None = None
+    class_list: ClassList = field(default_factory=ClassList)
 
 
 def load(
@@ -113,6 +124,8 @@ def load(
         _with_prompts(known.get(record.id, record), saved, folder)
         for record in there.records
     )
+    complete, trouble = _complete(folder, saved)
+    class_list, strange = saved_classes(folder, saved.classes)
     return Loaded(
         labels,
         records,
@@ -120,9 +133,27 @@ def load(
         there.extents,
         saved.image,
         saved.classes,
-        saved.state,
-        tuple(_notes(folder, saved, known, there)),
+        {key: value for key, value in saved.state.items() if key != PROGRESS},
+        (*_notes(folder, saved, known, there), *trouble, *strange),
+        complete,
+        class_list,
     )
+
+
+def _complete(
+    folder: Path, saved: SavedText
+) -> tuple[Progress | None, tuple[str, ...]]:
+    """Return what is complete; what cannot be read does not keep the labels back."""
+    value = saved.state.get(PROGRESS)
+    if value is None:
+        return None, ()
+    try:
+        complete = progress_from_json(value)
+    except NapariSamError as error:
+        return None, (f"{folder / PROMPTS}: {error}",)
+    if not complete.fits(saved.image.shape):
+        return None, (f"{folder / PROMPTS} says what is complete of another image",)
+    return complete, ()
 
 
 def _notes(

@@ -1,7 +1,9 @@
 """Save: a label image, a table, and what was drawn, so that it can go on later.
 
 In the folder lie `labels/<image>.tif` and `objects.csv`, as `napari-sam annotate`
-writes them, and `prompts.json`. `loading.load` reads all three.
+writes them, and `prompts.json`. `loading.load` reads all three. Where not everything
+is complete, `known/<image>.tif` says of each pixel whether the label there is the
+truth (1), or is to be ignored by who learns from it (0).
 """
 
 from __future__ import annotations
@@ -15,9 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sam.live.disk.kept.errors import reason
 from napari_sam.live.disk.kept.saved import (
+    KNOWN,
     LABELS,
+    PROGRESS,
     PROMPTS,
     TABLE,
     ImageText,
@@ -28,7 +34,8 @@ from napari_sam.live.disk.kept.saved import (
 )
 from napari_sam.live.disk.kept.sheet import Sheet
 from napari_sam.live.disk.kept.written import prompts_to_json
-from napari_sam.records.files import atomic_file, explained, sync_folder
+from napari_sam.live.proofreading.progress_text import progress_to_json
+from napari_sam.records.files import atomic_file, explained, sync_folder, write_text
 from napari_sam.records.labels import PixelSize, label_dtype, write_labels
 from napari_sam.records.work import FOLDER
 from napari_sam.types import OutputError
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_sam.live.disk.snapshot import Snapshot
+    from napari_sam.live.proofreading.progress import Progress
 
 __all__ = ["ImageText", "SaveError", "Saved", "existing", "save"]
 
@@ -51,6 +59,8 @@ class Saved:
     ----------
     folder, labels, table, prompts : Path
     objects : int
+    known : Path or None
+        Which pixels are the truth; None where all are, or nobody said.
     """
 
     folder: Path
@@ -58,6 +68,7 @@ class Saved:
     table: Path
     prompts: Path
     objects: int
+    known: Path | None = None
 
 
 class _Stopped(Exception):
@@ -99,6 +110,9 @@ def save(
     pixel_size: PixelSize | None = None,
     classes: Mapping[int, str] | None = None,
     state: Mapping[str, Any] | None = None,
+    complete: Progress | None = None,
+    texts: Mapping[str, str] | None = None,
+    more: Mapping[str, Mapping[int, Any]] | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
     still_wanted: Callable[[], bool] = lambda: True,
@@ -120,7 +134,14 @@ def save(
     classes : mapping of int to str, optional
         The names of the classes.
     state : mapping, optional
-        Plain values that `load` gives back, for example what is complete.
+        Plain values that `load` gives back.
+    complete : Progress, optional
+        What is complete; `load` gives it back. What is not is never background: see
+        `known/<image>.tif`.
+    texts : mapping of str to str, optional
+        Small texts by the names of their files.
+    more : mapping of str to mapping of int to value, optional
+        Further columns of the table, by object.
     overwrite : bool
         An earlier save of the same image may be replaced.
     progress : callable
@@ -143,14 +164,22 @@ def save(
             f"{folder} holds saved labels of this image: replace them, or choose "
             "another folder"
         )
+    for name in () if earlier else (texts or {}):
+        if (folder / name).exists():
+            raise SaveError(
+                f"{folder / name} was not saved here: choose another folder"
+            )
     labels = _labels_path(folder, image, read_saved(folder) if earlier else None)
+    known = folder / KNOWN / labels.name
+    partly = complete is not None and not complete.finished
+    said = {} if complete is None else {PROGRESS: progress_to_json(complete)}
     text = SavedText(
         program=_program(),
         image=image,
         labels=labels.relative_to(folder).as_posix(),
         next_id=snapshot.next_id,
         classes=dict(classes or {}),
-        state=dict(state or {}),
+        state={**(state or {}), **said},
     )
     made = not folder.exists()
     try:
@@ -158,10 +187,16 @@ def save(
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as beside:
                 parts = Path(beside)
-                job = _Job(snapshot, image, dict(pixel_size or {}), text.classes)
+                job = _Job(
+                    snapshot, image, dict(pixel_size or {}), text.classes, more or {}
+                )
                 job.write(parts, progress, still_wanted)
+                if complete is not None and partly:
+                    job.write_known(parts, complete, still_wanted)
                 _write_prompts(parts / PROMPTS, text, snapshot)
-                _put_in_place(parts, folder, labels)
+                _put_in_place(parts, folder, labels, known)
+                for name, words in (texts or {}).items():
+                    write_text(folder / name, words)
     except _Stopped:
         _remove_empty(folder, made)
         return None
@@ -172,7 +207,12 @@ def save(
             "folder, or free some space; nothing that was there has changed"
         ) from error
     return Saved(
-        folder, labels, folder / TABLE, folder / PROMPTS, len(snapshot.records)
+        folder,
+        labels,
+        folder / TABLE,
+        folder / PROMPTS,
+        len(snapshot.records),
+        known if partly else None,
     )
 
 
@@ -184,6 +224,7 @@ class _Job:
     image: ImageText
     pixel_size: dict[str, tuple[float, str]]
     classes: Mapping[int, str]
+    more: Mapping[str, Mapping[int, Any]]
 
     def write(
         self,
@@ -200,6 +241,7 @@ class _Job:
                 stack_axes=self.image.stack_axes,
                 pixel_size=self.pixel_size,
                 classes=self.classes,
+                more=self.more,
             )
 
             def planes() -> Iterator[npt.NDArray[Any]]:
@@ -224,6 +266,29 @@ class _Job:
             finally:
                 sheet.close()
 
+    def write_known(
+        self, parts: Path, complete: Progress, still_wanted: Callable[[], bool]
+    ) -> None:
+        """Write which pixels are the truth; objects of people are it anywhere."""
+        records = self.snapshot.records.values()
+        trusted = {r.id for r in records if r.reviewed or r.source == "person"}
+
+        def planes() -> Iterator[npt.NDArray[Any]]:
+            for index in self.snapshot.indices():
+                if not still_wanted():
+                    raise _Stopped
+                plane = self.snapshot.plane(index)
+                yield complete.exportable(index, plane, trusted)[1].astype(np.uint8)
+
+        write_labels(
+            parts / "known.tif",
+            planes(),
+            axes=self.image.stack_axes + "YX",
+            shape=self.snapshot.shape,
+            dtype=np.uint8,
+            pixel_size=self.pixel_size,
+        )
+
 
 def _write_prompts(path: Path, text: SavedText, snapshot: Snapshot) -> None:
     start = text.model_dump(mode="json", exclude={"prompts"})
@@ -240,13 +305,24 @@ def _write_prompts(path: Path, text: SavedText, snapshot: Snapshot) -> None:
         file.write(b"\n }\n}\n")
 
 
-def _put_in_place(parts: Path, folder: Path, labels: Path) -> None:
+def _put_in_place(parts: Path, folder: Path, labels: Path, known: Path) -> None:
     labels.parent.mkdir(exist_ok=True)
+    _put_known(parts / "known.tif", known)
     (parts / "labels.tif").replace(labels)
     (parts / TABLE).replace(folder / TABLE)
     (parts / PROMPTS).replace(folder / PROMPTS)
     sync_folder(labels.parent)
     sync_folder(folder)
+
+
+def _put_known(written: Path, known: Path) -> None:
+    if written.exists():
+        known.parent.mkdir(exist_ok=True)
+        written.replace(known)
+        sync_folder(known.parent)
+    elif known.exists():
+        known.unlink()
+        _remove_empty(known.parent, True)
 
 
 def _labels_path(folder: Path, image: ImageText, earlier: SavedText | None) -> Path:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
+    from napari_sam.types import BoolArray
 
 
 class Extents:
@@ -54,28 +55,48 @@ class Extents:
     ) -> set[int]:
         """Take in what was written; return the ids that gained or lost pixels."""
         changed = before != after
-        lost = boxes_in(np.where(changed, before, 0), box[:2])
-        gained = boxes_in(np.where(changed, after, 0), box[:2])
-        for number, part in lost.items():
-            known = self.box(number, index)
-            if known is not None and _reaches_edge(part, known):
-                self._set(number, index, self._fit(number, index, known))
+        lost = _boxes_of(before, changed, box[:2])
+        gained = _boxes_of(after, changed, box[:2])
+        self._lose(index, lost)
         for number, part in gained.items():
             self._set(number, index, union(self.box(number, index), part))
         return lost.keys() | gained.keys()
 
+    def gain(
+        self,
+        number: int,
+        index: Index,
+        box: IntBox,
+        before: npt.NDArray[Any],
+        mask: BoolArray,
+    ) -> set[int]:
+        """Take in that an object has got the pixels of a mask that fills its box.
+
+        None of them were its own.
+        """
+        lost = _boxes_of(before, mask, box[:2])
+        self._lose(index, lost)
+        self._set(number, index, union(self.box(number, index), box))
+        return {number, *lost}
+
+    def move(self, number: int, into: int, index: Index) -> set[int]:
+        """Take in that another object (0: none) has got all pixels of one."""
+        box = self._boxes[number][index]
+        self._set(number, index, None)
+        if not into:
+            return {number}
+        self._set(into, index, union(self.box(into, index), box))
+        return {number, into}
+
+    def _lose(self, index: Index, lost: Mapping[int, IntBox]) -> None:
+        for number, part in lost.items():
+            known = self.box(number, index)
+            if known is not None and _reaches_edge(part, known):
+                self._set(number, index, self._fit(number, index, known))
+
     def _fit(self, number: int, index: Index, known: IntBox) -> IntBox | None:
         y0, x0, y1, x1 = known
-        inside = self._labels[index][y0:y1, x0:x1] == number
-        rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-        if rows.size == 0:
-            return None
-        return (
-            int(rows[0]) + y0,
-            int(columns[0]) + x0,
-            int(rows[-1]) + y0 + 1,
-            int(columns[-1]) + x0 + 1,
-        )
+        return box_around(self._labels[index][y0:y1, x0:x1] == number, (y0, x0))
 
     def _set(self, number: int, index: Index, box: IntBox | None) -> None:
         on = dict(self._boxes.get(number, {}))
@@ -99,6 +120,36 @@ def union(first: IntBox | None, second: IntBox) -> IntBox:
         max(first[2], second[2]),
         max(first[3], second[3]),
     )
+
+
+def box_around(
+    mask: npt.NDArray[np.bool_], offset: tuple[int, int] = (0, 0)
+) -> IntBox | None:
+    """Return the box around what is true in a mask at `offset`."""
+    rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    if rows.size == 0:
+        return None
+    y, x = offset
+    return (
+        int(rows[0]) + y,
+        int(columns[0]) + x,
+        int(rows[-1]) + y + 1,
+        int(columns[-1]) + x + 1,
+    )
+
+
+def _boxes_of(
+    pixels: npt.NDArray[Any], changed: npt.NDArray[np.bool_], offset: tuple[int, int]
+) -> dict[int, IntBox]:
+    """Return the boxes of all ids among the changed pixels."""
+    values = pixels[changed]
+    if not values.any():
+        return {}
+    # Nearly always it is one: looking for many would cost most of an edit.
+    if (values == values[0]).all():
+        box = box_around(changed, offset)
+        return {} if box is None or values[0] < 0 else {int(values[0]): box}
+    return boxes_in(np.where(changed, pixels, 0), offset)
 
 
 def _reaches_edge(part: IntBox, whole: IntBox) -> bool:

@@ -53,6 +53,16 @@ class History:
         while self._nbytes > self._budget and len(self._done) > 1:
             self._nbytes -= self._done.popleft().nbytes
 
+    def replace(self, step: Step) -> None:
+        """Let the newest step be another one, which does what it did and more."""
+        self._nbytes -= self._done.pop().nbytes
+        self.push(step)
+
+    @property
+    def newest(self) -> Step | None:
+        """What would be taken back next."""
+        return self._done[-1] if self._done else None
+
     def undo(self) -> Step | None:
         """Take the newest step back: calls its `undo`, and returns it.
 

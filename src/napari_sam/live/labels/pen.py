@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.live.labels.changes import Change, IntBox, Patch
+from napari_sam.live.labels.extents import box_around
 from napari_sam.live.values import ObjectRecord
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sam.live.labels.extents import Extents
     from napari_sam.live.values import Index
+    from napari_sam.types import BoolArray
 
 
 class Pen:
@@ -53,7 +55,7 @@ class Pen:
         there = pixels(self._labels, index, box)
         before = there.copy()
         there[...] = after
-        part = _crop(before != there)
+        part = box_around(before != there)
         if part is None:
             return
         y0, x0, y1, x1 = part
@@ -62,13 +64,29 @@ class Pen:
         self.patches.append(Patch(index, inner, before, after))
         self.touched |= self._extents.follow(index, inner, before, after)
 
+    def paint(self, index: Index, box: IntBox, mask: BoolArray, number: int) -> None:
+        """Give the pixels of a mask to an object that has none of them."""
+        part = box_around(mask)
+        if part is None:
+            return
+        y0, x0, y1, x1 = part
+        inner = (box[0] + y0, box[1] + x0, box[0] + y1, box[1] + x1)
+        mask = mask[y0:y1, x0:x1]
+        there = pixels(self._labels, index, inner)
+        before = there.copy()
+        there[mask] = number
+        self.patches.append(Patch(index, inner, before, there))
+        self.touched |= self._extents.gain(number, index, inner, before, mask)
+
     def recolour(self, number: int, into: int, only: Index | None = None) -> None:
         """Give all pixels of an object to another one, on all planes or on one."""
         for index, box in list(self._extents.boxes[number].items()):
             if only is None or index == only:
-                after = pixels(self._labels, index, box).copy()
-                after[after == number] = into
-                self.write(index, box, after)
+                there = pixels(self._labels, index, box)
+                before = there.copy()
+                there[before == number] = into
+                self.patches.append(Patch(index, box, before, there))
+                self.touched |= self._extents.move(number, into, index)
 
     def describe(self, record: ObjectRecord) -> None:
         """Set the record of an object."""
@@ -127,11 +145,3 @@ def _match(
             records.pop(number, None)
         elif number not in records:
             records[number] = ObjectRecord(number)
-
-
-def _crop(mask: npt.NDArray[np.bool_]) -> IntBox | None:
-    """Return the box around what is true."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if rows.size == 0:
-        return None
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -130,9 +130,9 @@ class LabelStore(Objects):
         box, data = _clip(mask, self.plane_shape)
         own = self._extents.box(number, index)
         region = union(own, box) if data.size else box
-        after = pixels(self.labels, index, region).copy()
+        after = pixels(self.labels, index, region)
         if own is not None:
-            after[after == number] = 0
+            after = np.where(after == number, 0, after)
         y, x = region[:2]
         inside = after[box[0] - y : box[2] - y, box[1] - x : box[3] - x]
         settled = settle(data, inside, rule)
@@ -140,8 +140,11 @@ class LabelStore(Objects):
             return settled
         if np.count_nonzero(settled) < min_kept * np.count_nonzero(data):
             return Refusal("nothing was added: most of it belongs to others already")
-        inside[settled] = number
-        pen.write(index, region, after)
+        if own is None:
+            pen.paint(index, box, settled, number)
+        else:
+            inside[settled] = number
+            pen.write(index, region, after)
         pen.describe(described(self.records.get(number), number, dict(about)))
         self._use(number)
         return None

@@ -24,10 +24,11 @@ def about(
 ) -> dict[str, Any]:
     """Return what the record of an object says when this becomes it.
 
-    An object that was opened again and left as it was keeps what is known of it.
+    An object that was opened again and left as it was keeps what is known of it; who
+    wanted it like that has looked at it.
     """
     shown, known = asked.shown, asked.shown.object_id in records
-    fields: dict[str, Any] = {} if known else {"class_id": class_id}
+    fields: dict[str, Any] = {"reviewed": True} if known else {"class_id": class_id}
     if shown.marks:
         fields["prompts"] = (PlaneMarks(shown.index, shown.marks),)
     if asked.by is not None and shown.mask is not None:

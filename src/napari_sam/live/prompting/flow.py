@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_sam.live.classes import ClassList
 from napari_sam.live.labels.changes import Change, Refusal
 from napari_sam.live.labels.history import History
 from napari_sam.live.prompting.answers import Answer, Answering, first_choice
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_sam.live.source import Source
     from napari_sam.live.values import Index, Key, Suggestion
     from napari_sam.models.lane import Post
+    from napari_sam.models.protocol import PromptableModel
 
 
 class Flow:
@@ -47,6 +49,8 @@ class Flow:
         self.rule = Rule.KEEP
         self.one_click = False
         self.class_id = 0
+        self.classes = ClassList()
+        self.on_classes: Callable[[], None] = lambda: None
         self.preferred_scale: float | None = None
         self.history = History()
         self.on_change: Callable[[Change], None] = lambda change: None
@@ -78,6 +82,11 @@ class Flow:
     def current(self) -> Key | None:
         """The suggestion that was asked about last."""
         return self._board.current
+
+    @property
+    def model(self) -> PromptableModel | None:
+        """What answers; None while it is being loaded."""
+        return self._engine.model
 
     @property
     def status(self) -> Status:

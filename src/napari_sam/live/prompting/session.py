@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam.live.prompting.asked import Asked, ask, described, reopened
 from napari_sam.live.prompting.commits import Commit
-from napari_sam.live.prompting.flow import Flow
+from napari_sam.live.prompting.listing import Listing
 from napari_sam.live.prompting.news import News
 from napari_sam.live.prompting.state import Listener, Status
-from napari_sam.live.prompting.steps import Edit, Said
+from napari_sam.live.prompting.steps import Added, Edit, Said
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ STOPPED = "stopped; click again to go on"
 _MIN_KEPT: Final = 0.5
 
 
-class Session(Flow):
+class Session(Listing):
     """Turns what a person draws on one image into objects.
 
     Parameters
@@ -62,6 +62,10 @@ class Session(Flow):
         For those who look at the session; nothing here depends on it.
     class_id : int
         Of new objects.
+    classes : ClassList
+        What objects can be; see `list_classes`.
+    on_classes : callable
+        Is called when there is another list, or another class of new objects.
     preferred_scale : float or None
         The size of candidates that the person chose last, from 0 (smallest) to 1.
     on_change : callable
@@ -219,25 +223,54 @@ class Session(Flow):
             self._flush()
 
     def add_found(
-        self, index: Index, found: Sequence[tuple[Mask, Mapping[str, Any]]]
-    ) -> list[Refusal]:
-        """Add objects that a detector has found, as one step; return who may not.
+        self,
+        index: Index,
+        found: Sequence[tuple[Mask, Mapping[str, Any]]],
+        after: Added | None = None,
+    ) -> tuple[Added | None, list[Refusal]]:
+        """Add objects that a detector has found, as one step.
 
-        Of the fields of their records, those that everybody knows are set here.
+        Of the fields of their records, those that everybody knows are set here. A
+        `class_name` among them is looked for in the list, and added to it.
+
+        Parameters
+        ----------
+        index : tuple of int
+        found : sequence of (Mask, mapping)
+        after : Added, optional
+            The step that this goes on with. Where something else was done since then
+            it is a step of its own.
+
+        Returns
+        -------
+        Added or None
+            The step that they are in now; `after` where none was added.
+        list of Refusal
+            Why some were not.
         """
         if self.store is None:
-            return []
+            return after, []
         known = {
             "source": "detector",
             "class_id": self.class_id,
             "annotator": self._annotator,
         }
-        objects = [(mask, {**known, **about}) for mask, about in found]
+        objects = [(mask, {**known, **self._of_class(about)}) for mask, about in found]
         change, refused = self.store.add_all(
             index, objects, self.rule, min_kept=_MIN_KEPT
         )
-        self.edit(change)
-        return refused
+        if change is None:
+            return after, refused
+        self._commits.edited()
+        step = Added(len(found) - len(refused), (change,), self._apply)
+        if after is not None and self.history.newest is after:
+            step = after.and_(step)
+            self.history.replace(step)
+        else:
+            self.history.push(step)
+        self._news.changes.append(change)
+        self._flush()
+        return step, refused
 
     def undo(self) -> bool:
         """Take the last step back; False where there is none."""

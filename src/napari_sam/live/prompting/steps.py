@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from napari_sam.live.classes import ClassList
     from napari_sam.live.labels.changes import Change
     from napari_sam.live.prompting.asked import Asked
     from napari_sam.live.values import Key
@@ -65,3 +66,87 @@ class Edit:
     def redo(self) -> None:
         """Do it again."""
         self._apply(self._change, False)
+
+
+class Listed:
+    """An edit of the list of classes, with what it did to objects.
+
+    Parameters
+    ----------
+    what : str
+    before, after : ClassList
+    put : callable
+        Takes a list.
+    edits : sequence of Edit
+    """
+
+    def __init__(
+        self,
+        what: str,
+        before: ClassList,
+        after: ClassList,
+        put: Callable[[ClassList], None],
+        edits: Sequence[Edit] = (),
+    ) -> None:
+        self.what = what
+        self.nbytes = 200 * (len(before) + len(after)) + sum(e.nbytes for e in edits)
+        self._before, self._after, self._put = before, after, put
+        self._edits = tuple(edits)
+
+    def undo(self) -> None:
+        """Take it back."""
+        for edit in reversed(self._edits):
+            edit.undo()
+        self._put(self._before)
+
+    def redo(self) -> None:
+        """Do it again."""
+        for edit in self._edits:
+            edit.redo()
+        self._put(self._after)
+
+
+class Added:
+    """Objects that were added one after the other and are one step.
+
+    Parameters
+    ----------
+    count : int
+    changes : sequence of Change
+    apply : callable
+        Takes one of them, and whether it is to be taken back.
+
+    Attributes
+    ----------
+    undone : bool
+    """
+
+    def __init__(
+        self,
+        count: int,
+        changes: Sequence[Change],
+        apply: Callable[[Change, bool], None],
+    ) -> None:
+        self.count, self.undone = count, False
+        self.what = f"Add {count} object{'s' * (count != 1)}"
+        self.nbytes = sum(change.nbytes for change in changes)
+        self._changes, self._apply = tuple(changes), apply
+
+    def and_(self, other: Added) -> Added:
+        """Return both as one step."""
+        both = Added(self.count + other.count, (), self._apply)
+        both.nbytes = self.nbytes + other.nbytes
+        both._changes = self._changes + other._changes
+        return both
+
+    def undo(self) -> None:
+        """Take them back."""
+        self.undone = True
+        for change in reversed(self._changes):
+            self._apply(change, True)
+
+    def redo(self) -> None:
+        """Do them again."""
+        self.undone = False
+        for change in self._changes:
+            self._apply(change, False)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_sam.live.proofreading.doubts import Opinion
 from napari_sam.types import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.models.protocol import PromptableModel
-    from napari_sam.types import Embedding, Mask
+    from napari_sam.types import BoolArray, Embedding, Mask
+
+# What is found at a click is a part where so much of it lies in the object ...
+_WITHIN: Final = 0.7
+# ... and it is no more than so much of the object, and no less.
+_PART: Final = (0.12, 0.75)
 
 
-def agreements(
+def opinions(
     model: PromptableModel, embedding: Embedding, masks: Sequence[Mask]
-) -> list[float]:
-    """Ask a model about objects, and say how far it agrees with each.
+) -> list[Opinion]:
+    """Ask a model about objects, and say what it makes of each.
 
     Calls the model: for the lane, some dozens at a time.
 
@@ -29,27 +36,108 @@ def agreements(
         Of the plane that the objects are on.
     masks : sequence of Mask
         Objects as they are, none of them empty.
-
-    Returns
-    -------
-    list of float
-        The IoU of each with what the model finds in its box.
     """
+    agreement = agreements(model, embedding, masks)
+    several = severals(model, embedding, masks)
+    return [Opinion(*both) for both in zip(agreement, several, strict=True)]
+
+
+def agreements(
+    model: PromptableModel, embedding: Embedding, masks: Sequence[Mask]
+) -> list[float]:
+    """Return the IoU of each object with what the model finds in its box."""
     prompts = [Prompt(box=mask.box) for mask in masks]
     answers = model.decode(embedding, prompts, multimask=False)
     return [iou(m, a.best) for m, a in zip(masks, answers, strict=True)]
 
 
+def severals(
+    model: PromptableModel, embedding: Embedding, masks: Sequence[Mask]
+) -> list[float]:
+    """Return how clearly the model sees several objects in each, from 0 to 1.
+
+    The box of two neighbours is that of both, so boxes do not tell. A click in the
+    middle of the object does, and one in the middle of what is left of it: where both
+    find a part of their own, there are two.
+    """
+    found = [0.0] * len(masks)
+    first = _at_middles(model, embedding, masks, [mask.data for mask in masks])
+    parts: list[tuple[int, Mask, BoolArray]] = []
+    for place, (mask, part) in enumerate(zip(masks, first, strict=True)):
+        rest = mask.data & ~_seen_in(part, mask)
+        if _is_part(part, mask) and rest.any():
+            parts.append((place, part, rest))
+    wholes = [masks[place] for place, _, _ in parts]
+    second = _at_middles(model, embedding, wholes, [rest for _, _, rest in parts])
+    for (place, one, rest), other in zip(parts, second, strict=True):
+        whole = masks[place]
+        if _is_part(other, whole):
+            covered = np.count_nonzero(_seen_in(other, whole) & rest)
+            found[place] = min(
+                _within(one, whole),
+                _within(other, whole),
+                covered / np.count_nonzero(rest),
+                1 - iou(one, other),
+            )
+    return found
+
+
 def iou(one: Mask, other: Mask) -> float:
     """Return intersection over union of two masks on one plane."""
-    y0, x0 = max(one.box[0], other.box[0]), max(one.box[1], other.box[1])
-    y1, x1 = min(one.box[2], other.box[2]), min(one.box[3], other.box[3])
-    shared = 0
-    if y0 < y1 and x0 < x1:
-        parts = [
-            mask.data[y0 - mask.box[0] :, x0 - mask.box[1] :][: y1 - y0, : x1 - x0]
-            for mask in (one, other)
-        ]
-        shared = int(np.count_nonzero(parts[0] & parts[1]))
+    shared = np.count_nonzero(_seen_in(one, other) & other.data)
     either = one.area + other.area - shared
     return shared / either if either else 0.0
+
+
+def _at_middles(
+    model: PromptableModel,
+    embedding: Embedding,
+    masks: Sequence[Mask],
+    insides: Sequence[BoolArray],
+) -> list[Mask]:
+    """Click into the middle of a part of each; return what is most like the whole."""
+    prompts = [
+        Prompt(points=[_middle(inside, mask)], labels=[1])
+        for mask, inside in zip(masks, insides, strict=True)
+    ]
+    answers = model.decode(embedding, prompts, multimask=True)
+    return [
+        max(answer.masks, key=partial(iou, mask))
+        for mask, answer in zip(masks, answers, strict=True)
+    ]
+
+
+def _middle(inside: BoolArray, mask: Mask) -> tuple[float, float]:
+    """Return the pixel that is furthest from the outline."""
+    from scipy import ndimage
+
+    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return mask.box[0] + int(y) + 0.5, mask.box[1] + int(x) + 0.5
+
+
+def _is_part(part: Mask, whole: Mask) -> bool:
+    least, most = (share * whole.area for share in _PART)
+    within = _within(part, whole)
+    return within > _WITHIN and within * part.area < most and part.area > least
+
+
+def _within(part: Mask, whole: Mask) -> float:
+    """Return how much of a mask lies in another one."""
+    inside = np.count_nonzero(_seen_in(part, whole) & whole.data)
+    return inside / max(1, part.area)
+
+
+def _seen_in(mask: Mask, window: Mask) -> BoolArray:
+    """Return the part of a mask in the box of another one."""
+    seen = np.zeros_like(window.data)
+    (y0, x0, y1, x1), (top, left, *_) = mask.box, window.box
+    height, width = seen.shape
+    begin = max(y0 - top, 0), max(x0 - left, 0)
+    end = min(y1 - top, height), min(x1 - left, width)
+    if begin[0] < end[0] and begin[1] < end[1]:
+        seen[begin[0] : end[0], begin[1] : end[1]] = mask.data[
+            begin[0] + top - y0 : end[0] + top - y0,
+            begin[1] + left - x0 : end[1] + left - x0,
+        ]
+    return seen

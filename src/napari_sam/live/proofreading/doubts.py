@@ -29,10 +29,12 @@ Place: TypeAlias = tuple[float, Index, int]
 Usual: TypeAlias = dict[int, tuple[float, float]]
 
 LOW: Final = "low confidence"
-SIZE: Final = "unusual size"
+LARGE: Final = "much larger than the others"
+SMALL: Final = "much smaller than the others"
 BORDER: Final = "cut by the border"
-MODEL: Final = "model disagrees"
-"""What may be doubtful about an object."""
+MODEL: Final = "the model outlines it differently"
+SEVERAL: Final = "may be several objects"
+"""What may be doubtful about an object, as people read it."""
 
 # Of fewer objects of a class nobody can say which size is usual.
 _ENOUGH: Final = 8
@@ -60,6 +62,8 @@ class Criteria:
     agreement : float
         Below this IoU between an object and what the model makes of it, it
         disagrees.
+    several : float
+        From here on it is clear enough that the model sees several objects in one.
     border : bool
         Whether objects that the image cuts are doubtful.
     """
@@ -67,7 +71,24 @@ class Criteria:
     confidence: float = 0.7
     sizes: float = 3.5
     agreement: float = 0.6
+    several: float = 0.6
     border: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What a model makes of an object, see `agreement`.
+
+    Attributes
+    ----------
+    agreement : float
+        The IoU with what it finds in the box of the object.
+    several : float
+        How clearly it sees several objects in it, from 0 to 1.
+    """
+
+    agreement: float
+    several: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +145,7 @@ class Ranking:
     queue: list[Place]
     reviewed: frozenset[int]
     criteria: Criteria
-    agreements: Mapping[int, float] = field(default_factory=dict)
+    opinions: Mapping[int, Opinion] = field(default_factory=dict)
 
 
 def is_reviewed(record: ObjectRecord) -> bool:
@@ -165,7 +186,7 @@ def rank(
     sizes: Mapping[int, Size],
     records: Iterable[ObjectRecord],
     criteria: Criteria = Criteria(),
-    agreements: Mapping[int, float] | None = None,
+    opinions: Mapping[int, Opinion] | None = None,
 ) -> Ranking:
     """Find the doubtful objects and sort them; of 100,000 it takes some 0.5 s.
 
@@ -175,23 +196,23 @@ def rank(
         From `measure`; good for other criteria too.
     records : iterable of ObjectRecord
     criteria : Criteria
-    agreements : mapping of int to float, optional
-        From `agreement.agreements`, of as many objects as were asked about.
+    opinions : mapping of int to Opinion, optional
+        From `agreement.opinions`, of as many objects as were asked about.
     """
     known = {record.id: record for record in records}
-    agreements = dict(agreements or {})
+    opinions = dict(opinions or {})
     usual = _usual_sizes(sizes, known)
     doubts = {}
     for number, size in sizes.items():
         record = known.get(number)
         if record is None or is_reviewed(record):
             continue
-        doubt = doubt_of(size, record, usual, criteria, agreements.get(number))
+        doubt = doubt_of(size, record, usual, criteria, opinions.get(number))
         if doubt is not None:
             doubts[number] = doubt
     queue = sorted(doubt.place for doubt in doubts.values())
     reviewed = frozenset(n for n, record in known.items() if is_reviewed(record))
-    return Ranking(sizes, usual, doubts, queue, reviewed, criteria, agreements)
+    return Ranking(sizes, usual, doubts, queue, reviewed, criteria, opinions)
 
 
 def size_of(labels: npt.NDArray[Any], number: int, on: Mapping[Index, IntBox]) -> Size:
@@ -202,11 +223,9 @@ def size_of(labels: npt.NDArray[Any], number: int, on: Mapping[Index, IntBox]) -
         for index, (y0, x0, y1, x1) in on.items()
     }
     largest = max(areas, key=areas.__getitem__)
-    at_border = any(
-        y0 <= 0 or x0 <= 0 or y1 >= height or x1 >= width
-        for y0, x0, y1, x1 in on.values()
-    )
-    return Size(largest, on[largest], areas[largest], at_border)
+    y0, x0, y1, x1 = box = on[largest]
+    at_border = y0 <= 0 or x0 <= 0 or y1 >= height or x1 >= width
+    return Size(largest, box, areas[largest], at_border)
 
 
 def _usual_sizes(
@@ -232,7 +251,7 @@ def doubt_of(
     record: ObjectRecord,
     usual: Usual,
     criteria: Criteria,
-    agreement: float | None,
+    opinion: Opinion | None,
 ) -> Doubt | None:
     """Say what is doubtful about one object; None where nothing is."""
     found: list[tuple[float, str]] = []
@@ -242,8 +261,10 @@ def doubt_of(
     unusual = _unusual(size, usual.get(record.class_id), criteria.sizes)
     if unusual is not None:
         found.append(unusual)
-    if agreement is not None and agreement < criteria.agreement:
-        found.append((1 - agreement, MODEL))
+    if opinion is not None and opinion.several >= criteria.several:
+        found.append((opinion.several, SEVERAL))
+    elif opinion is not None and opinion.agreement < criteria.agreement:
+        found.append((1 - opinion.agreement, MODEL))
     if criteria.border and size.at_border:
         found.append((_BORDER_WEIGHT, BORDER))
     if not found:
@@ -263,4 +284,4 @@ def _unusual(
     away = (math.log(size.area) - middle) / spread
     if abs(away) <= allowed or (away < 0 and size.at_border):
         return None  # what the image cuts is small for a reason
-    return 1 - allowed / (2 * abs(away)), f"{SIZE} ({'large' if away > 0 else 'small'})"
+    return 1 - allowed / (2 * abs(away)), LARGE if away > 0 else SMALL

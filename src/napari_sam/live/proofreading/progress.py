@@ -6,6 +6,7 @@ what lies between the objects is unknown, and is never exported as background.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["untouched", "in progress", "complete"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 _AREAS: Final = ("box", "ellipse", "polygon")
+_SMALL: Final = 64 * 64  # pixels that are looked at before an answer is given
 
 
 class ProgressError(NapariSamError):
@@ -54,6 +56,11 @@ class Region:
         vertices = np.asarray(self.area.vertices, np.float64)
         return rasters.ellipse(vertices) if self.area.kind == "ellipse" else vertices
 
+    def meets(self, box: IntBox) -> bool:
+        """Whether a box of its plane may reach into it."""
+        y0, x0, y1, x1 = rasters.bounds_of(self.outline)
+        return box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Progress:
@@ -80,6 +87,20 @@ class Progress:
         if own == "untouched" and any(state != "untouched" for state in here):
             return "in progress"
         return own
+
+    @property
+    def said(self) -> bool:
+        """Whether a person has said anything: drawn a region, completed a slice."""
+        return bool(self.regions) or self.complete > 0
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether it is of labels of this shape."""
+        return (*self.stack_shape, *self.plane_shape) == shape
+
+    @property
+    def finished(self) -> bool:
+        """Whether every plane is complete as a whole."""
+        return self.complete == self.total
 
     @property
     def complete(self) -> int:
@@ -122,11 +143,25 @@ class Progress:
             raise ProgressError(
                 "a region needs a rectangle, an ellipse or a polygon: draw one"
             )
-        if not self._inside(region)[1].any():
+        if self._is_empty(region):
             raise ProgressError(
                 "no pixel of the image lies in this region: draw it on the image"
             )
         return replace(self, regions=(*self.regions, region))
+
+    def redrawn(self, regions: Iterable[Region]) -> Progress:
+        """Take other regions, with their states, in place of those there are.
+
+        Raises
+        ------
+        ProgressError
+            If one of them cannot be a region.
+        """
+        new = replace(self, regions=())
+        for region in regions:
+            new = new.add_region(region.index, region.area)
+            new = new.mark_region(len(new.regions) - 1, region.state)
+        return new
 
     def remove_region(self, number: int) -> Progress:
         """Forget a region, named by its place in `regions`."""
@@ -146,13 +181,32 @@ class Progress:
             new = new.mark([index], "in progress")
         for number in self.on(index):
             region = self.regions[number]
-            if region.state == "untouched" and _meet(region, box):
+            if region.state == "untouched" and (box is None or region.meets(box)):
                 new = new.mark_region(number, "in progress")
         return new
 
     def limit(self, index: Index) -> BoolArray | None:
         """Return where annotation is wanted on a plane; None: everywhere."""
         return self._union([self.regions[number] for number in self.on(index)])
+
+    def next_open(self, index: Index) -> Index | None:
+        """Return the next plane that is not complete, from the start after the end.
+
+        None where every plane is complete, or none but the one that is asked about
+        is not.
+        """
+        here = self._checked(index)
+        planes = itertools.product(*map(range, self.stack_shape))
+        first = None
+        behind = False
+        for plane in planes:
+            if plane == here:
+                behind = True
+            elif self.planes.get(plane) != "complete":
+                if behind:
+                    return plane
+                first = plane if first is None else first
+        return first
 
     def known(self, index: Index) -> BoolArray:
         """Return the pixels of which it is known whether an object is there."""
@@ -214,6 +268,14 @@ class Progress:
         inside = rasters.fill(outline, window)
         return np.s_[window[0] : window[2], window[1] : window[3]], inside
 
+    def _is_empty(self, region: Region) -> bool:
+        """Whether no pixel lies in a region; of a large one it is not looked at."""
+        y0, x0, y1, x1 = rasters.window_of(
+            rasters.bounds_of(region.outline), self.plane_shape
+        )
+        large = (y1 - y0) * (x1 - x0) > _SMALL
+        return not large and not self._inside(region)[1].any()
+
     def _union(self, regions: Iterable[Region]) -> BoolArray | None:
         plane: BoolArray | None = None
         for region in regions:
@@ -223,16 +285,24 @@ class Progress:
         return plane
 
 
+def begun(shape: tuple[int, ...], extents: Iterable[Iterable[Index]]) -> Progress:
+    """Return what is said of labels at first: slices with objects are in progress.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the labels.
+    extents : iterable of iterable of index
+        On which planes each of the objects is.
+    """
+    stack_shape, (height, width) = shape[:-2], shape[-2:]
+    there = {index for extent in extents for index in extent}
+    return Progress(stack_shape, (height, width)).mark(there, "in progress")
+
+
 def _is_area(mark: Mark) -> bool:
     vertices = np.asarray(mark.vertices)
     if vertices.ndim != 2 or vertices.shape[1] != 2 or not len(vertices):
         return False
     corners = len(vertices) == 4 or mark.kind == "polygon"
     return corners and mark.kind in _AREAS and bool(np.isfinite(vertices).all())
-
-
-def _meet(region: Region, box: IntBox | None) -> bool:
-    if box is None:
-        return True
-    y0, x0, y1, x1 = rasters.bounds_of(region.outline)
-    return box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam.live.labels.changes import Change
     from napari_sam.live.labels.scan import Scan
     from napari_sam.live.labels.store import LabelStore
-    from napari_sam.live.proofreading.doubts import Doubt, Place, Ranking, Size
+    from napari_sam.live.proofreading.doubts import Doubt, Opinion, Place, Ranking, Size
 
 
 class Review:
@@ -61,7 +61,7 @@ class Review:
         self._doubts = dict(ranking.doubts)
         self._queue = list(ranking.queue)
         self._reviewed = set(ranking.reviewed)
-        self._agreements = dict(ranking.agreements)
+        self._opinions = dict(ranking.opinions)
 
     @property
     def sizes(self) -> Mapping[int, Size]:
@@ -69,9 +69,9 @@ class Review:
         return dict(self._sizes)
 
     @property
-    def known_agreements(self) -> Mapping[int, float]:
+    def opinions(self) -> Mapping[int, Opinion]:
         """A copy of what the model said, to rank by other criteria."""
-        return dict(self._agreements)
+        return dict(self._opinions)
 
     @property
     def current(self) -> Doubt | None:
@@ -89,6 +89,16 @@ class Review:
     def reviewed(self) -> int:
         """How many objects a person has looked at."""
         return len(self._reviewed)
+
+    @property
+    def last(self) -> int | None:
+        """The object that was gone to last, doubtful still or not."""
+        return None if self._place is None else self._place[2]
+
+    @property
+    def reviewed_ids(self) -> frozenset[int]:
+        """Which objects a person has looked at; a copy."""
+        return frozenset(self._reviewed)
 
     @property
     def text(self) -> str:
@@ -113,6 +123,13 @@ class Review:
         at = 0 if self._place is None else bisect_left(self._queue, self._place)
         return self._go(at - 1)
 
+    def go_to(self, object_id: int) -> Doubt | None:
+        """Go to an object; None where nothing is doubtful about it."""
+        doubt = self._doubts.get(object_id)
+        if doubt is not None:
+            self._place = doubt.place
+        return doubt
+
     def accept(self, object_id: int | None = None) -> Change | None:
         """Say that an object is right, by default the current one.
 
@@ -128,22 +145,31 @@ class Review:
         number = self._chosen(object_id)
         return None if number is None else self._done(self.store.delete([number]))
 
-    def follow(self, change: Change) -> None:
-        """Take in an edit, whoever made it; also one that was undone or redone."""
+    def follow(self, change: Change) -> set[int]:
+        """Take in an edit, whoever made it; also one that was undone or redone.
+
+        Returns
+        -------
+        set of int
+            The objects that it touched.
+        """
         touched = _touched(change)
         self._touched |= touched  # a new ranking may be on its way
         if self.ready:
             for number in touched:
                 self._edited(number)
+        return touched
 
-    def agreed(self, values: Mapping[int, float]) -> None:
+    def asked(self, opinions: Mapping[int, Opinion]) -> None:
         """Take in what the model says about some objects, see `agreement`.
 
         Those that were edited after it was asked have to be left out.
         """
-        self._agreements.update(values)
-        for number in values:
-            self._look(number)
+        self._opinions.update(opinions)
+        for number in opinions:
+            size = self._sizes.get(number)
+            if size is not None:
+                self._weigh(number, size)
 
     def _chosen(self, object_id: int | None) -> int | None:
         if object_id is not None:
@@ -160,25 +186,32 @@ class Review:
         return self._doubts[self._place[2]]
 
     def _edited(self, number: int) -> None:
-        self._agreements.pop(number, None)
+        self._opinions.pop(number, None)
         self._look(number)
 
     def _look(self, number: int) -> None:
         """Measure and weigh one object again."""
+        on = self.store.extents.get(number)
+        if on is None:
+            self._sizes.pop(number, None)
+            self._weigh(number, None)
+            return
+        size = self._sizes[number] = size_of(self.store.labels, number, on)
+        self._weigh(number, size)
+
+    def _weigh(self, number: int, size: Size | None) -> None:
         old = self._doubts.pop(number, None)
         if old is not None:
             del self._queue[bisect_left(self._queue, old.place)]
         self._reviewed.discard(number)
-        record, on = self.store.records.get(number), self.store.extents.get(number)
-        if record is None or on is None:
-            self._sizes.pop(number, None)
+        record = self.store.records.get(number)
+        if record is None or size is None:
             return
-        size = self._sizes[number] = size_of(self.store.labels, number, on)
         if is_reviewed(record):
             self._reviewed.add(number)
             return
-        agreement = self._agreements.get(number)
-        new = doubt_of(size, record, self._usual, self.criteria, agreement)
+        opinion = self._opinions.get(number)
+        new = doubt_of(size, record, self._usual, self.criteria, opinion)
         if new is None:
             return
         self._doubts[number] = new
@@ -191,6 +224,10 @@ def _touched(change: Change) -> set[int]:
     for patch in change.patches:
         before, after = patch.before, patch.after
         changed = before != after
-        touched.update(np.unique(before[changed]).tolist())
-        touched.update(np.unique(after[changed]).tolist())
+        for values in (before[changed], after[changed]):
+            # Labels are long runs of one value: few are left to be sorted.
+            first = np.ones(values.shape, np.bool_)
+            first[1:] = values[1:] != values[:-1]
+            touched.update(np.unique(values[first]).tolist())
+    touched.discard(0)
     return touched

@@ -1,4 +1,4 @@
-"""All objects of a slice at once: found, filtered, added. No Qt, no napari.
+"""All objects of a slice or a stack: found, filtered, added. No Qt, no napari.
 
 Models run once, for everything that could be an object. What counts is decided
 afterwards, as often as the person moves a slider.
@@ -8,46 +8,50 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from napari_sam.live.prompting.session import STOPPED
-from napari_sam.live.proposals.found import Filters, Found, Phase, State, found_in
+from napari_sam.live.proposals.adding import Adding
+from napari_sam.live.proposals.found import (
+    Filters,
+    Found,
+    Phase,
+    State,
+    Tally,
+    found_in,
+    undrawn,
+)
+from napari_sam.live.proposals.pile import Packed, Pile
+from napari_sam.live.proposals.records import write_records
+from napari_sam.live.proposals.search import LEAST_CONFIDENCE, Counted, Search, Told
+from napari_sam.live.proposals.where import Where
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
-from napari_sam.models.runtime import warm
-from napari_sam.segment.propose import propose_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from napari_sam.images import Plane
     from napari_sam.live.labels.changes import Refusal
-    from napari_sam.live.prompting.reading import Look
     from napari_sam.live.prompting.session import Session
     from napari_sam.live.proposals.found import Draw
     from napari_sam.live.values import Index
-    from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+    from napari_sam.models.protocol import ModelInfo
     from napari_sam.segment.proposals import Proposals
-    from napari_sam.types import Embedding, Mask
 
-# Models run down to this confidence, so that the slider can be moved afterwards.
-LEAST_CONFIDENCE: Final = 0.05
-MOST: Final = 2000  # objects on a slice
+__all__ = ["LEAST_CONFIDENCE", "Finder", "Where"]
 
-
-class _Search:
-    """One search, from the question to what was found."""
-
-    def __init__(self, index: Index, detector: str) -> None:
-        self.index, self.detector = index, detector
-        self.model: PromptableModel | None = None  # once it has begun
-        self.request: Request | None = None
+BUDGET: Final = 2**30
+_FULL: Final = (
+    "what was found fills 1 GB of memory: add it or drop it, and search on from there"
+)
 
 
 class Finder:
-    """Finds the objects of one slice at a time, with the model of a session.
+    """Finds the objects of slices, with the model of a session.
 
-    A prepared slice is not encoded again. Used on the thread that uses the session.
+    A prepared slice is not encoded again. A stack is searched behind everything else
+    that models do. Used on the thread that uses the session.
 
     Parameters
     ----------
@@ -56,7 +60,7 @@ class Finder:
     post : callable
         Runs a function on that thread.
     changed : callable
-        Is called when `state` or `found` is another one.
+        Is called when `state`, `found` or `total` is another one.
     drawing : callable, optional
         Returns what draws masks off this thread: its answer is `Found.pictures`.
 
@@ -64,7 +68,10 @@ class Finder:
     ----------
     state : State
     found : Found or None
-        What counts as an object by the filters of now.
+        What counts as an object by the filters of now, on the slice that was looked
+        at last among those that were searched.
+    searched : int
+        Slices of the search that are done.
     filters : Filters
     """
 
@@ -73,31 +80,66 @@ class Finder:
         session: Session,
         post: Post,
         changed: Callable[[], None],
-        drawing: Callable[[], Draw] = lambda: _undrawn,
+        drawing: Callable[[], Draw] = lambda: undrawn,
     ) -> None:
         self._session, self._post, self._changed = session, post, changed
         self._drawing = drawing
         self._threads = Threads(post)
         self._lane: tuple[str, LaneHandle] | None = None
-        self._search: _Search | None = None
-        self._proposals: tuple[Proposals, ModelInfo] | None = None
+        self._search: Search | None = None
+        self._adding: Adding | None = None
+        self._where = Where(())
+        self._pile: Pile | None = None
+        self._at: Index | None = None  # whose objects are to be seen
+        self.searched = 0
+        self._counting: Request | None = None
         self.state = State()
         self.found: Found | None = None
         self.filters = Filters()
         session.on_prepared = self._prepared
 
-    def find(self, detector: str) -> None:
-        """Look for all objects of the slice on screen; what was found is dropped."""
+    @property
+    def total(self) -> Tally:
+        """How much was found on all slices, by the filters or nearly so."""
+        return Tally() if self._pile is None else self._pile.total
+
+    @property
+    def counted(self) -> bool:
+        """Whether `total` is by the filters of now."""
+        return self._pile is None or not self._pile.to_count(self.filters)
+
+    @property
+    def where(self) -> Where:
+        """What was searched last."""
+        return self._where
+
+    def find(self, detector: str, where: Where | None = None) -> None:
+        """Look for all objects; what was found is dropped.
+
+        Parameters
+        ----------
+        detector : str
+        where : Where, optional
+            By default the slice on screen.
+        """
         session = self._session
         if session.source is None or session.index is None:
             return
-        self._end()
-        self._proposals = self.found = None
-        self._search = _Search(session.index, detector)
-        self.state = State("preparing")
-        session.need(session.index)
-        self._begin()
-        self._changed()
+        self._clear()
+        self._where = where or Where((session.index,))
+        told = Told(
+            preparing=self._preparing,
+            begun=self._begun,
+            part=self._part,
+            counting=self._count,
+            found=self._arrived,
+            ended=self._ended,
+        )
+        search = Search(
+            session, self._threads, self._lane_of, self._where, detector, told
+        )
+        self._search = search
+        search.start()
 
     def filter(self, filters: Filters) -> None:
         """Let something else count as an object; no model runs."""
@@ -105,30 +147,88 @@ class Finder:
             self.filters = filters
             self._settle()
 
+    def look_at(self, index: Index) -> None:
+        """Show what was found on the slice that is on screen now."""
+        if self._pile is not None and index in self._pile and index != self._at:
+            self._show(self._pile, index)
+
     def cancel(self) -> None:
-        """Stop the search, at once."""
-        if self.state.busy:
+        """Stop searching or adding, at once; what was found or added stays."""
+        if self._adding is not None:
+            self._adding.stop()
+        elif self.state.busy:
             self._end()
             self._tell("stopped")
 
     def drop(self) -> None:
         """Forget what was found, and stop looking for it."""
         known = self.state.phase != "nothing" or self.found is not None
-        self._end()
-        self._proposals = self.found = None
+        self._clear()
         self.state = State()
         if known:
             self._changed()
 
-    def add(self) -> tuple[int, list[Refusal]]:
-        """Make objects of all that count; return how many, and why others not."""
-        found = self.found
-        if found is None:
-            return 0, []
-        objects = [(one.mask, one.about) for one in found.objects]
-        refused = self._session.add_found(found.index, objects)
-        self.drop()
-        return len(objects) - len(refused), refused
+    def add(
+        self, done: Callable[[int, Sequence[Refusal]], None] = lambda count, why: None
+    ) -> None:
+        """Make objects of all that count, as one step.
+
+        Parameters
+        ----------
+        done : callable, optional
+            Gets how many were added, and why others were not. A few of one slice are
+            added at once.
+        """
+        pile, known = self._pile, self.found
+        if pile is None or self.state.busy:
+            return
+        indices = pile.wanted(self.filters)
+        if known is not None and known.index in indices:
+            indices.remove(known.index)
+        else:
+            known = None
+        total = len(indices) + (known is not None)
+
+        def told(finished: int) -> None:
+            self.state = replace(self.state, done=finished)
+            self._changed()
+
+        def ended(count: int, refused: Sequence[Refusal]) -> None:
+            finished = self.state.done == total
+            self._adding = None
+            if finished:
+                self.drop()
+            else:
+                self._tell("found")
+            done(count, refused)
+
+        self.state = State("adding", total=total)
+        self._adding = Adding(
+            self._session, self._threads, told, ended, self._not_added
+        )
+        work = [self._unpacking(pile, index) for index in indices]
+        self._adding.start(known, work)
+        self._changed()
+
+    def each(self) -> list[Callable[[], Found]]:
+        """Return for every slice what works out, on any thread, what counts on it."""
+        pile = self._pile
+        if pile is None:
+            return []
+        return [self._unpacking(pile, index) for index in sorted(pile)]
+
+    def save(
+        self, folder: Path, done: Callable[[int], None], failed: Callable[[str], None]
+    ) -> None:
+        """Write what counts as records, see `write_records`.
+
+        `done` gets how many objects they are, `failed` one line for people.
+        """
+        source = self._session.source
+        if source is None:
+            return
+        work = partial(write_records, folder, source, self.each())
+        self._threads.run("save", work, done, lambda error: failed(say(error)))
 
     def close(self) -> None:
         """End everything; it can be used again."""
@@ -138,147 +238,164 @@ class Finder:
             self._lane[1].close()
         self._lane = None
 
-    # The search.
+    # What the search tells.
 
     def _prepared(self, problem: str) -> None:
-        """Go on, or begin again where another model has been chosen."""
-        search = self._search
-        if search is None:
+        if self._search is None:
             return
         if problem == STOPPED:
             self.cancel()
         elif problem:
             self._fail(problem)
-        elif search.model is not None and not self._current(search):
-            self._again(search)
         else:
-            self._begin()
+            self._search.prepared()
 
-    def _again(self, search: _Search) -> None:
-        """Begin a search again, on its slice."""
-        self._end()
-        self._search = _Search(search.index, search.detector)
-        self._session.need(search.index)
-        self._tell("preparing")
+    def _preparing(self) -> None:
+        self._pile = self.found = self._at = None
+        self.searched = 0
+        self.state = State("preparing", total=len(self._where.indices))
+        self._changed()
 
-    def _current(self, search: _Search) -> bool:
-        ready = self._session.prepared(search.index)
-        return ready is not None and ready[0] is search.model
+    def _begun(self, model: ModelInfo) -> None:
+        self._pile = Pile(model)
+        self.state = State("searching", total=len(self._where.indices))
+        self._changed()
 
-    def _begin(self) -> None:
-        search = self._search
-        if search is None or search.model is not None:
-            return
-        ready = self._session.prepared(search.index)
-        if ready is None:
-            return
-        model, plane = ready
-        if plane.embedding is None:
-            self._fail(plane.problem)
-            return
-        search.model, embedding = model, plane.embedding
+    def _part(self, part: float) -> None:
+        self.state = replace(self.state, part=part)
+        self._changed()
 
-        def loaded(detector: Detector) -> None:
-            if self._search is search:
-                self._session.look(
-                    search.index, partial(looked, detector), self._failed(search)
-                )
+    def _count(self, index: Index, model: ModelInfo) -> Callable[[Proposals], Counted]:
+        filters = self.filters
+        if self._where.stack and index != self._session.index:
+            return partial(_tallied, filters=filters, model=model)
+        draw = self._drawing()
+        return partial(_seen, filters=filters, model=model, draw=draw)
 
-        def looked(detector: Detector, look: Look) -> None:
-            if self._search is not search:
+    def _arrived(self, index: Index, outcome: tuple[Packed, Counted] | None) -> None:
+        pile = self._pile
+        self.searched += 1
+        self.state = replace(self.state, done=self.searched, part=None)
+        if outcome is not None and pile is not None:
+            packed, counted = outcome
+            pile.put(index, packed)
+            pile.count(index, counted.filters, counted.tally)
+            seen = not self._where.stack or index == self._session.index
+            if seen and counted.found is not None:
+                self._at, self.found = index, counted.found
+            elif seen:
+                self._show(pile, index)
+            if counted.filters != self.filters:
+                self._settle()
+            if pile.nbytes > BUDGET:
+                self._fail(_FULL)
                 return
-            if look.plane is None:
-                self._fail(look.problem)
-            else:
-                self._run(search, look.plane, model, detector, embedding)
+        self._changed()
 
-        work = partial(_load, search.detector, model)
-        self._threads.run("find", work, loaded, self._failed(search))
+    def _ended(self, problem: str) -> None:
+        if problem:
+            self._fail(problem)
+        else:
+            self._end()
+            self._tell("found")
 
-    def _run(
-        self,
-        search: _Search,
-        plane: Plane,
-        model: PromptableModel,
-        detector: Detector,
-        embedding: Embedding,
-    ) -> None:
-        filters, draw = self.filters, self._drawing()
-
-        def work() -> tuple[Proposals, Found]:
-            proposals = propose_plane(plane, model, detector, embedding=embedding)
-            return proposals, found_in(proposals, filters, model.info, draw)
-
-        def done(outcome: tuple[Proposals, Found]) -> None:
-            if self._search is search:
-                self._end()
-                self._proposals, self.found = (outcome[0], model.info), outcome[1]
-                if self.filters != filters:
-                    self._settle()
-                self._tell("found")
-
-        def progress(part: float) -> None:
-            if self._search is search:
-                self.state = replace(self.state, part=part)
-                self._changed()
-
-        self._tell("searching")
-        search.request = self._lane_of(model.info).submit(
-            work,
-            slot="find",
-            priority=Priority.ON_SCREEN,
-            done=done,
-            failed=self._failed(search),
-            progress=progress,
-        )
+    # What counts.
 
     def _settle(self) -> None:
-        """Decide again what counts, on the lane: there may be many outlines."""
-        known = self._proposals
-        if known is None:
+        """Decide again what counts, on the lane: first where it is to be seen."""
+        pile, filters = self._pile, self.filters
+        if self._counting is not None:
+            self._counting.cancel()
+        self._counting = None
+        if pile is None:
             return
-        proposals, info = known
+        if self._at is not None:
+            self._show(pile, self._at)
+        rest = [index for index in pile.to_count(filters) if index != self._at]
+        if not rest:
+            return
+        packed = [(index, pile[index]) for index in rest]
+
+        def steps() -> Iterator[tuple[Index, Counted]]:
+            for index, one in packed:
+                yield index, _tallied(one.proposals(), filters, pile.model)
+
+        def each(counted: tuple[Index, Counted]) -> None:
+            if self._pile is pile:
+                pile.count(counted[0], counted[1].filters, counted[1].tally)
+                self._changed()
+
+        self._counting = self._lane_of(pile.model).submit_steps(
+            steps,
+            slot="count",
+            priority=Priority.NEIGHBOUR,
+            each=each,
+            failed=self._not_counted(pile),
+        )
+
+    def _show(self, pile: Pile, index: Index) -> None:
+        """Decide what counts on one slice, and draw it; there may be many outlines."""
+        self._at = index
+        filters, draw, packed = self.filters, self._drawing(), pile[index]
+
+        def work() -> Found:
+            return found_in(packed.proposals(), filters, pile.model, draw)
 
         def done(found: Found) -> None:
-            if self._proposals is known:
+            if self._pile is pile and self._at == index:
+                pile.count(index, filters, found.tally)
                 self.found = found
                 self._changed()
 
-        def failed(error: Exception) -> None:
-            if self._proposals is known:
-                self._fail(say(error))
-
-        self._lane_of(info).submit(
-            partial(found_in, proposals, self.filters, info, self._drawing()),
-            slot="settle",
+        self._lane_of(pile.model).submit(
+            work,
+            slot="show",
             # As a click: it is felt while a slider moves, and takes as little.
             priority=Priority.DRAWING,
             done=done,
-            failed=failed,
+            failed=self._not_counted(pile),
         )
 
-    def _failed(self, search: _Search) -> Callable[[Exception], None]:
+    def _unpacking(self, pile: Pile, index: Index) -> Callable[[], Found]:
+        packed, filters, model = pile[index], self.filters, pile.model
+        return lambda: found_in(packed.proposals(), filters, model)
+
+    def _not_counted(self, pile: Pile) -> Callable[[Exception], None]:
         def failed(error: Exception) -> None:
-            if self._search is search:
+            if self._pile is pile:
                 self._fail(say(error))
 
         return failed
 
+    def _not_added(self, error: Exception) -> None:
+        self._fail(say(error))
+
+    # How things are done.
+
+    def _clear(self) -> None:
+        adding, self._adding = self._adding, None
+        if adding is not None:
+            adding.stop()
+        if self._counting is not None:
+            self._counting.cancel()
+        self._counting = None
+        self._end()
+        self._pile = self.found = self._at = None
+        self.searched = 0
+
     def _fail(self, text: str) -> None:
         self._end()
-        self.state = State("failed", error=text)
+        self.state = replace(self.state, phase="failed", error=text)
         self._changed()
 
     def _end(self) -> None:
         search, self._search = self._search, None
-        if search is None:
-            return
-        if search.request is not None:
-            search.request.cancel()
-        self._session.need(None)
+        if search is not None:
+            search.end()
 
     def _tell(self, phase: Phase) -> None:
-        self.state = State(phase)
+        done, total = self.state.done, self.state.total
+        self.state = State(phase, done=done, total=total)
         self._changed()
 
     def _lane_of(self, model: ModelInfo) -> LaneHandle:
@@ -291,19 +408,12 @@ class Finder:
         return self._lane[1]
 
 
-def _undrawn(masks: Sequence[Mask]) -> Sequence[Any]:
-    return ()
+def _seen(
+    proposals: Proposals, filters: Filters, model: ModelInfo, draw: Draw
+) -> Counted:
+    found = found_in(proposals, filters, model, draw)
+    return Counted(filters, found.tally, found)
 
 
-def _load(name: str, model: PromptableModel) -> Detector:
-    # torch comes in this way only, or an open window may take the process down.
-    warm("torchvision")
-    from napari_sam.models.catalog import load_detector
-
-    return load_detector(
-        name,
-        model=model,
-        device=model.info.device,
-        conf=LEAST_CONFIDENCE,
-        max_det=MOST,
-    )
+def _tallied(proposals: Proposals, filters: Filters, model: ModelInfo) -> Counted:
+    return Counted(filters, found_in(proposals, filters, model).tally)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Draw: TypeAlias = Callable[[Sequence[Mask]], Sequence[Any]]
 
 Phase: TypeAlias = Literal[
-    "nothing", "preparing", "searching", "found", "stopped", "failed"
+    "nothing", "preparing", "searching", "found", "adding", "stopped", "failed"
 ]
 
 
@@ -33,10 +33,14 @@ class State:
 
     Attributes
     ----------
-    phase : {"nothing", "preparing", "searching", "found", "stopped", "failed"}
-        "preparing": models are loaded, the slice is prepared.
+    phase : {"nothing", "preparing", "searching", "found", "adding", "stopped", \
+"failed"}
+        "preparing": models are loaded, the slice is prepared. "stopped" and
+        "failed": what was found before is kept.
     part : float or None
-        Of the search, from 0 to 1, where that is known.
+        Of the search on the slice that it is at, from 0 to 1, where that is known.
+    done, total : int
+        Slices that are finished, and all.
     since : float
         When the phase began (`time.monotonic`).
     error : str
@@ -45,13 +49,28 @@ class State:
 
     phase: Phase = "nothing"
     part: float | None = None
+    done: int = 0
+    total: int = 1
     since: float = field(default_factory=time.monotonic, compare=False)
     error: str = ""
 
     @property
     def busy(self) -> bool:
         """Whether there is something to cancel."""
-        return self.phase in ("preparing", "searching")
+        return self.phase in ("preparing", "searching", "adding")
+
+    @property
+    def whole(self) -> float | None:
+        """Part of everything that is finished; None where that is not known."""
+        if self.total == 1:
+            return self.part
+        return (self.done + (self.part or 0.0)) / self.total
+
+    def seconds_left(self, seconds: float) -> float | None:
+        """Return how long it will take, if so many seconds have passed."""
+        if self.total == 1 or not self.done or not self.whole:
+            return None
+        return seconds * (1 - self.whole) / self.whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +105,37 @@ class Filters:
             border=self.border,
             max_det=max_det,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many objects there are.
+
+    Attributes
+    ----------
+    objects : int
+        That count by the filters.
+    of : int
+        Outlines that they were chosen from.
+    cut_off : int
+        Slices on which there may be more than were looked at.
+    """
+
+    objects: int = 0
+    of: int = 0
+    cut_off: int = 0
+
+    def and_(self, other: Tally) -> Tally:
+        """Return both together."""
+        return Tally(
+            self.objects + other.objects,
+            self.of + other.of,
+            self.cut_off + other.cut_off,
+        )
+
+    def less(self, other: Tally) -> Tally:
+        """Return what is left without the other one."""
+        return self.and_(Tally(-other.objects, -other.of, -other.cut_off))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,9 +180,19 @@ class Found:
     truncated: bool = False
     pictures: Sequence[Any] = ()
 
+    @property
+    def tally(self) -> Tally:
+        """How many they are."""
+        return Tally(len(self.objects), self.of, int(self.truncated))
+
+
+def undrawn(masks: Sequence[Mask]) -> Sequence[Any]:
+    """Draw nothing."""
+    return ()
+
 
 def found_in(
-    proposals: Proposals, filters: Filters, model: ModelInfo, draw: Draw
+    proposals: Proposals, filters: Filters, model: ModelInfo, draw: Draw = undrawn
 ) -> Found:
     """Decide what counts as an object, and draw it; no model runs."""
     recipe = filters.recipe(max(1, len(proposals)))
@@ -150,6 +210,9 @@ def found_in(
         if clicks is not None:
             click = Mark("click", np.asarray(clicks[at : at + 1], np.float32))
             about["prompts"] = (PlaneMarks(proposals.index, (click,)),)
+        # With one class only it says nothing that is not known.
+        if len(made_of.class_names) > 1:
+            about["class_name"] = made_of.class_names[int(made_of.classes[at])]
         objects.append(FoundObject(mask, about))
     return Found(
         proposals.index,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.live.marks import same
 from napari_sam.live.prompting.session import Session
+from napari_sam.live.proofreading.proofreader import Proofreader
 from napari_sam.live.proposals.finding import Finder
 from napari_sam.live.source import Source
 from napari_sam.live.threads import Threads, say
@@ -19,6 +20,7 @@ from napari_sam.types import NapariSamError
 from napari_sam.widgets.segment.desk import Desk, empty_store
 from napari_sam.widgets.segment.keeping.keeper import Keeper
 from napari_sam.widgets.segment.keeping.places import Places
+from napari_sam.widgets.segment.keeping.standing import Standing
 from napari_sam.widgets.segment.keyboard.touch import Touch
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from napari_sam.live.values import Index, Key
     from napari_sam.models.lane import Post
     from napari_sam.types import Mask
+    from napari_sam.widgets.segment.layers.outlines import Placed
     from napari_sam.widgets.segment.layers.prompt_layers import State
     from napari_sam.widgets.segment.told import Told
     from napari_sam.widgets.segment.watch import Watcher
@@ -67,6 +70,12 @@ class Bridge:
         Finds all objects of the slice on screen.
     found_changed : callable
         Is called when there is something to say about what it finds.
+    proofreader : Proofreader
+        Goes from one doubtful object to the next.
+    framed : callable
+        Returns pictures that are drawn on a slice beside the suggestions.
+    standing : Standing
+        What is complete.
     watchers : list of Watcher
         Are told what happens; whoever wants to adds itself.
     """
@@ -90,12 +99,15 @@ class Bridge:
         self._threads = Threads(post)
         self.session = Session(post, self, annotator=annotator)
         self.finder = Finder(self.session, post, self._found, self._drawing)
+        self.proofreader = Proofreader(self.session, post)
+        self.framed: Callable[[Index], Sequence[Placed]] = lambda index: ()
         self.found_changed: Callable[[], None] = lambda: None
         self.watchers: list[Watcher] = []
         self.touch = Touch(self.session, lambda: self.desk, self._noticed)
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
         self.places = Places(self, self._threads, told)
+        self.standing = Standing(self, viewer, post, told)
 
     # The image.
 
@@ -126,6 +138,7 @@ class Bridge:
             tool=self._told.tool_changed,
             actions=self.actions(),
             keys=self._keys,
+            class_names=lambda: self.session.classes.names,
         )
         self.desk.prompts.one_click = self._one_click
         image.events.data.connect(self._image_changed)
@@ -162,6 +175,7 @@ class Bridge:
         """End all work; the bridge can be used again."""
         self.leave()
         self.finder.close()
+        self.proofreader.close()
         self.session.close()
         self._threads.close()
 
@@ -170,14 +184,15 @@ class Bridge:
         desk = self.desk
         if desk is not None and not desk.source.holds(desk.image):
             self.leave()
-            self.open(desk.image)
             self._noticed("The image has changed: its open suggestions were dropped.")
+            self.open(desk.image)
 
     def _moved(self, event: Any = None) -> None:
         desk = self.desk
         if desk is not None and (index := desk.index) != self._shown:
             self._shown = index
             self.session.look_at(index)
+            self.finder.look_at(index)
             self._draw()
             self._told.suggestion_changed()
             self.found_changed()
@@ -259,6 +274,7 @@ class Bridge:
         else:
             desk.labels.refresh(change)
         self._told.objects_changed()
+        self.proofreader.follow(change)
         for watcher in self.watchers:
             watcher.labels_changed(change)
 
@@ -270,6 +286,7 @@ class Bridge:
         """Say that the image, or the labels that objects go to, are others now."""
         self._told.layers_changed()
         self._told.objects_changed()
+        self.proofreader.drop()
         for watcher in self.watchers:
             watcher.work_changed()
 
@@ -283,7 +300,8 @@ class Bridge:
             if one.index == self._shown and one.mask is not None
         ]
         found = self.finder.found
-        pictures = found.pictures if found and found.index == self._shown else ()
+        pictures = list(found.pictures) if found and found.index == self._shown else []
+        pictures += self.framed(self._shown)
         if shown or pictures:
             desk.preview.show(self._shown, shown, pictures)
         else:
@@ -325,6 +343,8 @@ class Bridge:
             "new_object": self.new_object,
             "toggle": self.toggle,
             **self.touch.actions(),
+            **self.standing.actions(),
+            **self.proofreader.actions(),
         }
 
     def add(self) -> None:

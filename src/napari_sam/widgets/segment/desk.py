@@ -58,6 +58,8 @@ class Desk:
         What the keys do.
     keys : mapping from str to str
         The keys that a person has chosen.
+    class_names : callable, optional
+        Returns the names of classes by their numbers.
     """
 
     def __init__(
@@ -75,10 +77,12 @@ class Desk:
         tool: Callable[[], None],
         actions: Mapping[str, Callable[[], object]],
         keys: Mapping[str, str],
+        class_names: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         self._viewer = viewer
         self.image, self.source = image, source
         self._edited, self._labels_gone, self._tool = edited, labels_gone, tool
+        self._class_names = class_names
         self.labels: LabelLayer | None = None
         self.preview = Preview(viewer, image)
         self.prompts = PromptLayers(
@@ -163,8 +167,17 @@ class Desk:
             store,
             edited=self._edited,
             gone=self._labels_gone,
+            class_names=self._class_names,
         )
         self.keys.attach(layer)
+        self._lift(layer)
+
+    def _lift(self, above: Labels) -> None:
+        """Put what is drawn on top of the objects: nobody sees it below them."""
+        layers, ours = self._viewer.layers, (*self.prompts.layers, self.preview.layer)
+        for layer in reversed(layers[: layers.index(above)]):
+            if layer in ours:
+                layers.move(layers.index(layer), layers.index(above) + 1)
 
     def _new_layer(self, store: LabelStore) -> Labels:
         """Add a layer without taking the mouse from the layer that has it."""
@@ -190,14 +203,16 @@ class Desk:
 
     def candidates(self) -> list[Labels]:
         """Return the layers in which objects of this image can be kept."""
-        ours = self.preview.layer
-        return [
+        return [one for one in self.offered() if why_not(one, self.source) is None]
+
+    def offered(self) -> list[Labels]:
+        """Return also those that are refused with a reason, as the last."""
+        layers = [
             layer
             for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Labels)
-            and layer is not ours
-            and why_not(layer, self.source) is None
+            if isinstance(layer, Labels) and layer is not self.preview.layer
         ]
+        return sorted(layers, key=lambda one: why_not(one, self.source) is not None)
 
     def close(self) -> None:
         """Take everything out of the viewer but the objects."""

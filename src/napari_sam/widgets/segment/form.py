@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 FILE = "…"
 NEW = "+"
-_FILES = "Models (*.pt *.pth *.safetensors);;Any file (*)"
+FILES = "Models (*.pt *.pth *.safetensors);;Any file (*)"
 _MODEL_TIP = (
     "What draws the outline. The built-in model comes with the plugin and runs on "
     "any computer; a file can be SAM, MobileSAM or µSAM."
@@ -33,6 +33,10 @@ _RULE_TIP = "What happens where a new object lies on one that is there already."
 _ONE_CLICK_TIP = (
     "For crowded images: each click is another object, and the one before it is "
     "kept without Enter."
+)
+_HOVER_TIP = (
+    "Where the mouse rests, a dashed line shows what a click would outline. Works with "
+    "the built-in model, on slices that are prepared."
 )
 _DEVICE_TIP = "Which part of this computer runs the model."
 
@@ -79,6 +83,9 @@ class Form:
         self.one_click = CheckBox(
             label="", text="One click, one object", tooltip=_ONE_CLICK_TIP
         )
+        self.hover = CheckBox(
+            label="", text="Show a suggestion under the mouse", tooltip=_HOVER_TIP
+        )
         self.device = ComboBox(
             label="Run on",
             choices=[
@@ -91,7 +98,7 @@ class Form:
         )
         self._chosen = self.model.value
         self.what = Rows(self.image, self.model, self.labels)
-        self.how = Rows(self.one_click, self.rule)
+        self.how = Rows(self.one_click, self.hover, self.rule)
         self.more = Rows(self.device)
         self.model.changed.connect(self._model_chosen)
         self.device.changed.connect(lambda _: model_changed())
@@ -105,6 +112,15 @@ class Form:
             self.model.value = path
         self._chosen = path
         self._model_changed()
+
+    def offer_files(self, paths: Sequence[str]) -> None:
+        """Offer these files as models; the one that is chosen stays so."""
+        chosen = self.model.value
+        kept = [path for path in self._files if path == chosen]
+        self._files = tuple(dict.fromkeys((*paths, *kept)))
+        with self.model.changed.blocked():
+            self.model.choices = _models(self._files)
+            self.model.value = chosen
 
     def offer_images(self, layers: Sequence[Image], active: object) -> None:
         """Offer these layers; the selected one is taken, else the one before."""
@@ -131,7 +147,7 @@ class Form:
                 self.model.value = self._chosen
             # PyQt6 and PySide6 give (path, filter).
             path, _ = QFileDialog.getOpenFileName(
-                self._parent, "What outlines the objects?", "", _FILES
+                self._parent, "What outlines the objects?", "", FILES
             )
             if path:
                 self.pick(path)

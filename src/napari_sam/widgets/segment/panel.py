@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QWidget
 
+from napari_sam.live.threads import Threads, say
 from napari_sam.widgets.layers import images
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment import settings, words
 from napari_sam.widgets.segment.bridge import Bridge
 from napari_sam.widgets.segment.form import NEW, Form
 from napari_sam.widgets.segment.keeping.leaving import Leaving, ask
+from napari_sam.widgets.segment.layers import warm
+from napari_sam.widgets.segment.layers.hover import Hover
+from napari_sam.widgets.segment.sections.adopting import Adopting
+from napari_sam.widgets.segment.sections.classes import Classes
 from napari_sam.widgets.segment.sections.find import Find
 from napari_sam.widgets.segment.sections.hint import Box, first_hint
+from napari_sam.widgets.segment.sections.models import Models
+from napari_sam.widgets.segment.sections.progress import Completeness
+from napari_sam.widgets.segment.sections.proofread import Proofread
 from napari_sam.widgets.segment.sections.saving import Saving
 from napari_sam.widgets.segment.view import View
 
@@ -47,6 +55,7 @@ class Segment(QWidget):
         viewer = getattr(napari_viewer, "__wrapped__", napari_viewer)
         self._viewer: ViewerModel = viewer
         self._listening = False
+        self._starting: Threads | None = None  # while layers cannot be made yet
         self._warmed = False
         self._axes = ""
         self._warm = _timer(self, _WARM_MS, self._load)
@@ -70,8 +79,19 @@ class Segment(QWidget):
             annotator=settings.annotator(),
             keys=settings.shortcuts(),
         )
-        self.find = Find(self.bridge, self.noticed)
+        self.find = Find(viewer, self.bridge, self.noticed)
+        self.adopt = Adopting(viewer, self.bridge, self.noticed)
+        self.view.sections.addWidget(self.adopt)
         self.view.fold("Find all objects", self.find)
+        self.hover = Hover(viewer, self.bridge, Poster(self).post)
+        self.proofread = Proofread(viewer, self.bridge, self.noticed)
+        self.view.fold("Proofread", self.proofread)
+        self.classes = Classes(viewer, self.bridge, Poster(self).post, self)
+        self.view.fold("Classes", self.classes)
+        self.complete = Completeness(self.bridge)
+        self.view.fold("What is complete", self.complete)
+        self.models = Models(self.form, self.noticed)
+        self.view.fold("Models", self.models)
         self.saving = Saving(self, self.bridge, self.noticed)
         self._leaving = Leaving(
             self, lambda: self.bridge.keeper.unsaved, self.saving.save_and_wait, ask
@@ -80,12 +100,44 @@ class Segment(QWidget):
         self._listen(True)
 
         def destroyed() -> None:  # a method of ours would not be called any more
-            self._listen(False)
+            self._stop()
+            self.models.end()
+            self.classes.end()
             self.bridge.close()
 
         self.destroyed.connect(destroyed)
         self.suggestion_changed()
         self._warm.start()
+
+    def _open(self) -> None:
+        """Label the chosen image; the first in a session once all is loaded."""
+        image = self.form.image.value
+        if image is None or warm.is_warm():
+            self.bridge.open(image)
+        elif self._starting is None:
+            self.noticed(words.STARTING)
+            self._starting = Threads(Poster(self).post)
+            self._starting.run("start", warm.warm, self._ready, self._not_ready)
+
+    def _ready(self, _: None = None) -> None:
+        self._start_no_more()
+        self._forget_notice()
+        self._image_chosen()
+
+    def _not_ready(self, error: Exception) -> None:
+        self._start_no_more()
+        self.bridge.open(self.form.image.value)  # loads it anew, or says what is wrong
+        self.noticed(say(error))
+
+    def _start_no_more(self) -> None:
+        if self._starting is not None:
+            self._starting.close()
+            self._starting = None
+
+    def _stop(self) -> None:
+        """Begin nothing any more, and attend to nothing."""
+        self._start_no_more()
+        self._listen(False)
 
     def _join(self) -> None:
         """Let controls and buttons do what they say."""
@@ -98,6 +150,7 @@ class Segment(QWidget):
             (view.redo, bridge.redo),
             (view.cancel, bridge.session.cancel),
             (view.save, self.saving.save),
+            (view.load, self.saving.open),
         ):
             button.clicked.connect(lambda _=False, action=action: action())
         for tool, button in view.tools.items():
@@ -108,6 +161,7 @@ class Segment(QWidget):
         form.labels.changed.connect(self._labels_chosen)
         form.rule.changed.connect(self._rule_chosen)
         form.one_click.changed.connect(bridge.set_one_click)
+        form.hover.changed.connect(self._hover_chosen)
         self._rule_chosen()
 
     # What the bridge tells.
@@ -115,6 +169,7 @@ class Segment(QWidget):
     def status_changed(self, status: Status) -> None:
         """Say what runs."""
         self._show_status()
+        self.models.status_changed(status)
         if status.refused:
             self.noticed(status.refused)
 
@@ -139,7 +194,9 @@ class Segment(QWidget):
         count = 0 if desk is None or store is None else len(store.records)
         layer = "" if desk is None or desk.labels is None else desk.labels.layer.name
         self.view.count.setText(words.objects(count, layer))
-        self.view.save.setEnabled(bool(count))
+        progress = self.bridge.keeper.progress
+        said = progress is not None and progress.said
+        self.view.save.setEnabled(bool(count) or said)
         self._show_undo()
 
     def layers_changed(self) -> None:
@@ -151,7 +208,7 @@ class Segment(QWidget):
             return
         self.view.list_shortcuts(desk.keys.table())
         now = None if desk.labels is None else desk.labels.layer
-        self.form.offer_labels(desk.candidates(), now)
+        self.form.offer_labels(desk.offered(), now)
 
     def tool_changed(self) -> None:
         """Say what the mouse does."""
@@ -193,7 +250,7 @@ class Segment(QWidget):
 
     def _image_chosen(self) -> None:
         self.left.hide()
-        self.bridge.open(self.form.image.value)
+        self._open()
         self.tool_changed()
         self.suggestion_changed()
 
@@ -201,6 +258,9 @@ class Segment(QWidget):
         chosen = self.form.labels.value
         self.bridge.places.write_to(None if chosen == NEW else chosen)
         self.layers_changed()  # it may have been refused
+
+    def _hover_chosen(self) -> None:
+        self.hover.set(self._listening and self.form.hover.value)
 
     def _rule_chosen(self) -> None:
         self.bridge.session.rule = self.form.rule.value
@@ -222,6 +282,7 @@ class Segment(QWidget):
         if on == self._listening:
             return
         self._listening = on
+        self.hover.set(on and self.form.hover.value)
         layers = self._viewer.layers
         for emitter in (
             layers.events.inserted,
@@ -232,14 +293,18 @@ class Segment(QWidget):
             (emitter.connect if on else emitter.disconnect)(self._layers_changed)
         if on:
             self._layers_changed()
-            self.bridge.open(self.form.image.value)
+            self._open()
             self._show_status()
+            self.models.scan()
 
     def end(self) -> None:
         """End all work, and ask for none."""
-        self._listen(False)
+        self._stop()
         self._leaving.ignore()
         self.find.end()
+        self.models.end()
+        self.classes.end()
+        self.proofread.end()
         for timer in (self._warm, self._tick, self._unsay):
             timer.stop()
         self.bridge.close()

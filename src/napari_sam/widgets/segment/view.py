@@ -58,6 +58,7 @@ class View:
         self.undo, self.redo = push("Undo", ""), push("Redo", "")
         self.save = push("Save…", "Write the objects, their table and your clicks.")
         self.save.setEnabled(False)
+        self.load = push("Open saved…", "Go on with what was saved of this image.")
         self.cancel = QPushButton("Cancel")
         self.suggestion, self.status, self.notice, self.count = (
             paragraph() for _ in range(4)
@@ -78,7 +79,7 @@ class View:
         layout.addWidget(form.how)
         layout.addWidget(self._answer())
         layout.addWidget(self.notice)
-        layout.addWidget(row_of(self.undo, self.redo, self.save))
+        layout.addWidget(row_of(self.undo, self.redo, self.save, self.load))
         layout.addWidget(self.count)
         layout.addLayout(self.sections)
         running = QHBoxLayout()
@@ -140,7 +141,7 @@ class View:
         self.add.setEnabled(any_open)
         self.drop.setEnabled(any_open)
         self.next.setEnabled(several)
-        for button in (*self.tools.values(), *self.signs.values()):
+        for button in (*self.tools.values(), *self.signs.values(), self.load):
             button.setEnabled(image)
 
     def say(self, text: str, *, bad: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from napari_sam.models.catalog import list_models
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from napari_sam.live.prompting.session import Status
-    from napari_sam.live.proposals.found import Found, State
     from napari_sam.live.values import Key, Suggestion
     from napari_sam.types import Mask
 
@@ -26,6 +26,7 @@ HINT = (
     "Tab shows other sizes of it. Enter keeps the object, Esc drops it.",
     "Ctrl+Z takes back whatever you did last, click by click.",
 )
+STARTING = "Getting ready: a moment…"
 _SIZES = {2: ("small", "large"), 3: ("small", "medium", "large")}
 _SOON = 1.0  # seconds; what takes less is not counted on the screen
 
@@ -89,7 +90,9 @@ def suggestion(suggestions: Mapping[Key, Suggestion], current: Key | None) -> st
         return f"Outlining…{others}"
     masks = shown.candidates.masks
     sure = f"confidence {shown.mask.score:.2f}"
-    if len(masks) == 1:
+    if math.isnan(shown.mask.score):  # no model has outlined it
+        text = "The object as it is: click to change it."
+    elif len(masks) == 1:
         text = f"Suggestion: {sure}."
     else:
         size = size_of(masks, shown.choice)
@@ -119,69 +122,9 @@ def objects(count: int, layer: str) -> str:
     return f"{count:,} object{'s' * (count != 1)} in the layer “{layer}”."
 
 
-def finding(
-    state: State, found: Found | None, seconds: float, noun: str, *, elsewhere: bool
-) -> str:
-    """Say how far the search for all objects is, or what it found."""
-    if state.phase == "failed":
-        return f"⚠ {_sentence(state.error)}"
-    if state.phase == "preparing":
-        return f"Preparing{_so_far(seconds)}"
-    if state.phase == "searching":
-        part = "" if state.part is None else f", {100 * state.part:.0f} %"
-        return f"Looking for objects{part}{_so_far(seconds)}"
-    if state.phase == "stopped":
-        return "Stopped."
-    if found is None:
-        return ""
-    if not found.of:
-        return "Nothing was found. Something else may find it."
-    count = len(found.objects)
-    if not count:
-        return "No object is left: move the sliders back."
-    where = f" on another {noun}" if elsewhere else ""
-    more = " There are more than can be looked for at once." if found.truncated else ""
-    return f"{count:,} object{'s' * (count != 1)}{where}.{more}"
-
-
-def add_them(count: int) -> str:
-    """Return what stands on the button that adds what was found.
-
-    Examples
-    --------
-    >>> add_them(1), add_them(37)
-    ('Add it', 'Add all 37')
-    """
-    if count < 2:
-        return "Add it" if count else "Add them"
-    return f"Add all {count:,}"
-
-
-def added(count: int, refused: Sequence[str]) -> str:
-    """Say how many of the found objects were added, and why not the others.
-
-    Examples
-    --------
-    >>> added(35, ["nothing was added: it lies on object 4"] * 2)
-    '35 objects added. 2 were left out: they lie on objects that are there already.'
-    """
-    text = f"{count:,} object{'s' * (count != 1)} added."
-    if not refused:
-        return text
-    full = [why for why in refused if "no number above" in why]
-    if full:
-        return f"{text} {len(full):,} found no room. {_sentence(full[0])}"
-    one = len(refused) == 1
-    were, they = ("was", "it lies") if one else ("were", "they lie")
-    return (
-        f"{text} {len(refused):,} {were} left out: {they} on objects that are there "
-        "already."
-    )
-
-
 def left_behind(when: datetime, count: int) -> str:
     """Say what could be restored."""
-    what = f"{count:,} object{'s' * (count != 1)}"
+    what = f"{count:,} object{'s' * (count != 1)}" if count else "what is complete"
     return (
         f"You worked on this image before: {what}, last changed on "
         f"{when:%d %B %Y at %H:%M}, not saved."

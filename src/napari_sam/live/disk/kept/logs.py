@@ -43,7 +43,7 @@ class Logs:
     def __init__(
         self, folder: Folder, about: About, base: Base | None, compact_above: int
     ) -> None:
-        remove_parts(folder.path)
+        remove_parts(folder.path, "snapshot-*")  # others may be written right now
         earlier = folder.about()
         if earlier is not None and earlier.shape != about.shape:
             raise JournalError(

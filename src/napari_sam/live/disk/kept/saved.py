@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 PROMPTS: Final = "prompts.json"
 TABLE: Final = "objects.csv"
 LABELS: Final = "labels"
+KNOWN: Final = "known"
+PROGRESS: Final = "progress"  # among the state: what is complete
 
 # What the columns of the table that are about an object's making are called.
 FIELDS: Final = ("source", "annotator", "reviewed", "model", "model_sha256")

@@ -35,6 +35,9 @@ class Sheet:
     stack_axes : str
     pixel_size : mapping of axis to (size, unit)
     classes : mapping of int to str
+    more : mapping of str to mapping of int to value, optional
+        Further columns: what stands there about objects. Those that the table has
+        anyway are left out.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Sheet:
         stack_axes: str,
         pixel_size: PixelSize,
         classes: Mapping[int, str],
+        more: Mapping[str, Mapping[int, Any]] | None = None,
     ) -> None:
         self._image = image
         self._axes = stack_axes.lower()
@@ -52,9 +56,9 @@ class Sheet:
         self._classes = classes
         first, *columns = tables.columns("", pixel_size)
         names = (first, *self._axes, *columns, *FIELDS)
-        self._writer = tables.TableWriter(
-            file, [n for n in names if n not in _LEFT_OUT]
-        )
+        usual = [n for n in names if n not in _LEFT_OUT]
+        self._more = {n: known for n, known in (more or {}).items() if n not in usual}
+        self._writer = tables.TableWriter(file, [*usual, *self._more])
 
     def add(
         self,
@@ -102,4 +106,5 @@ class Sheet:
             if values[name] == "nan":
                 values[name] = ""  # nobody has said anything
         values["class_name"] = self._classes.get(record.class_id, "")
-        return {**values, **about(record)}
+        more = {name: str(of.get(record.id, "")) for name, of in self._more.items()}
+        return {**values, **about(record), **more}

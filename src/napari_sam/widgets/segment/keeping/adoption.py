@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -20,13 +20,32 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_sam.live.labels.scan import Scan
+    from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.values import ObjectRecord
     from napari_sam.widgets.segment.desk import Desk
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What is known about the objects of a layer.
+
+    Attributes
+    ----------
+    store : LabelStore
+    folder : Path or None
+        Where they are kept.
+    progress : Progress or None
+        What of them is complete.
+    """
+
+    store: LabelStore
+    folder: Path | None
+    progress: Progress | None = None
+
+
 # What is known about the objects of a layer outlives the panel, not the layer: who
 # closes the panel and opens it again goes on where they were.
-_known: WeakKeyDictionary[Labels, tuple[LabelStore, Path | None]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Labels, Known] = WeakKeyDictionary()
 
 
 class Adoption:
@@ -54,14 +73,21 @@ class Adoption:
         """Return the layer that was written to before the panel was closed."""
         return next((layer for layer in desk.candidates() if layer in _known), None)
 
-    def remember(self, desk: Desk, folder: Path | None) -> None:
+    def remember(
+        self, desk: Desk, folder: Path | None, progress: Progress | None
+    ) -> None:
         """Keep what is known about the objects of a desk, and where they are kept."""
         if desk.labels is not None:
-            _known[desk.labels.layer] = desk.labels.store, folder
+            known = Known(desk.labels.store, folder, progress)
+            _known[desk.labels.layer] = known
 
     def folder(self, layer: Labels) -> Path | None:
         """Return where the objects of a layer were kept."""
-        return _known[layer][1] if layer in _known else None
+        return _known[layer].folder if layer in _known else None
+
+    def progress(self, layer: Labels) -> Progress | None:
+        """Return what of the objects of a layer was complete."""
+        return _known[layer].progress if layer in _known else None
 
     def start(self, desk: Desk, layer: Labels) -> None:
         """Look through a layer; one that is being looked through is left."""
@@ -71,7 +97,7 @@ class Adoption:
             return
         self._wanted = layer
         pixels = layer.data
-        before = _known[layer][0] if layer in _known else None
+        before = _known[layer].store if layer in _known else None
 
         def looked(found: Scan | None) -> None:
             still: bool = self._wanted is layer

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.live.disk import keeping, saving
+from napari_sam.live.class_text import FILE as CLASSES
+from napari_sam.live.class_text import to_text
+from napari_sam.live.classes import ClassList
+from napari_sam.live.disk import keeping, loading, saving
 from napari_sam.live.disk.journal import Journal
 from napari_sam.live.disk.restoring import restore
 from napari_sam.live.disk.snapshot import Snapshot
+from napari_sam.live.labels.changes import Change
 from napari_sam.live.labels.store import LabelStore
+from napari_sam.live.proofreading.progress import begun
+from napari_sam.live.proofreading.progress_file import ProgressFile, read_progress
 from napari_sam.live.threads import Threads, say
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.segment.desk import empty_store
+from napari_sam.widgets.segment.keeping.about import path_of, pixel_size, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari.layers import Image
 
     from napari_sam.live.disk.keeping import Left
+    from napari_sam.live.disk.loading import Loaded
     from napari_sam.live.disk.restoring import Restored
     from napari_sam.live.disk.saving import Saved
-    from napari_sam.live.labels.changes import Change
+    from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.source import Source
     from napari_sam.models.lane import Post
-
-_UNITS = {"T": "second"}  # what is not time is a length
 
 
 class Keeper:
@@ -45,6 +50,15 @@ class Keeper:
         Is called with earlier work on the image that was not saved.
     notice : callable
         Is called with one line when something cannot be kept.
+
+    Attributes
+    ----------
+    progress : Progress or None
+        What is complete of the image; `mark` sets it.
+    classes : ClassList
+        What the classes of objects are called.
+    began : callable
+        Is called when there is a `folder`.
     """
 
     def __init__(
@@ -65,6 +79,10 @@ class Keeper:
         self._snapshot: Snapshot | None = None
         self._known: Path | None = None  # whose objects are in the viewer
         self._based = False  # there were objects before the first edit
+        self.progress: Progress | None = None
+        self._beside: ProgressFile | None = None  # keeps it beside the journal
+        self.classes = ClassList()
+        self.began: Callable[[], None] = lambda: None
 
     @property
     def folder(self) -> Path | None:
@@ -96,7 +114,7 @@ class Keeper:
         self.leave()
         self._source, self._known = source, known
         self._use(store)
-        path = _path_of(image)
+        path = path_of(image)
 
         def look() -> tuple[str, list[Left]]:
             found = keeping.fingerprint(source, path)
@@ -114,7 +132,12 @@ class Keeper:
 
         self._threads.run("keep", look, looked, self._failed)
 
-    def attach(self, store: LabelStore, folder: Path | None = None) -> None:
+    def attach(
+        self,
+        store: LabelStore,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         """Keep other objects of the same image.
 
         Parameters
@@ -122,18 +145,38 @@ class Keeper:
         store : LabelStore
         folder : Path, optional
             Where they were kept so far.
+        progress : Progress, optional
+            What of them is complete; slices with objects are begun.
         """
         self._end()
         self._known = folder
-        self._use(store)
+        self._use(store, progress)
 
-    def _use(self, store: LabelStore) -> None:
+    def _use(self, store: LabelStore, progress: Progress | None = None) -> None:
         self._store, self._based = store, bool(store.records)
+        self.progress = progress or begun(store.labels.shape, store.extents.values())
+
+    def mark(self, progress: Progress, what: str = "") -> None:
+        """Keep what is complete.
+
+        Parameters
+        ----------
+        progress : Progress
+        what : str
+            What a person has said, for people; empty where it follows from an edit.
+        """
+        if self.progress is None or progress is self.progress:
+            return
+        self.progress = progress
+        if self._beside is not None:
+            self._beside.put(progress)
+        if what:  # counts as work, without pixels
+            self.changed(Change((), {}, {}, what))
 
     def leave(self) -> None:
         """Keep nothing any more; what was done is kept."""
         self._end()
-        self._source = self._store = self._known = None
+        self._source = self._store = self._known = self.progress = None
         self._print = ""
 
     def changed(self, change: Change) -> None:
@@ -154,9 +197,19 @@ class Keeper:
             return
         labels = empty_store(source).labels
 
-        def restored(found: Restored | None) -> None:
+        def work() -> tuple[Restored | None, Progress | None, str]:
+            found = restore(left.folder, labels)
+            try:
+                return found, read_progress(left.folder), ""
+            except NapariSamError as error:  # the objects are worth more
+                return found, None, say(error)
+
+        def restored(both: tuple[Restored | None, Progress | None, str]) -> None:
+            found, progress, trouble = both
             if found is None or self._source is not source:
                 return
+            if progress is not None and not progress.fits(labels.shape):
+                progress = None
             self._end()
             store = LabelStore(
                 labels,
@@ -164,16 +217,14 @@ class Keeper:
                 next_id=found.next_id,
                 extents=found.extents,
             )
-            self._use(store)
+            self._use(store, progress)
             self._journal = self._new_journal(left.folder, source)
             self._start(self._journal, None)
             done(store)
-            for note in found.notes:
+            for note in (*found.notes, *filter(None, [trouble])):
                 self._notice(note)
 
-        self._threads.run(
-            "keep", partial(restore, left.folder, labels), restored, self._failed
-        )
+        self._threads.run("keep", work, restored, self._failed)
 
     def discard(self, left: Left) -> None:
         """Throw earlier work away."""
@@ -189,15 +240,20 @@ class Keeper:
         overwrite: bool,
         done: Callable[[Saved], None],
         failed: Callable[[], None],
+        more: Mapping[str, Mapping[int, Any]] | None = None,
     ) -> None:
-        """Write labels, table and prompts; an error is told as a notice."""
+        """Write labels, table and prompts; an error is told as a notice.
+
+        `more` are further columns of the table, by object.
+        """
         source, store, journal = self._source, self._store, self._journal
         if source is None or store is None or self._snapshot is not None:
             failed()
             return
-        text = _text(image, source, self._print)
-        sizes = _pixel_size(image, source)
+        text = text_of(image, source, self._print)
+        sizes = pixel_size(image, source)
         position = 0 if journal is None else journal.position
+        progress, classes = self.progress, self.classes
         snapshot = self._snapshot = Snapshot(store)
 
         def read(_: object) -> None:
@@ -209,6 +265,10 @@ class Keeper:
                 snapshot,
                 text,
                 pixel_size=sizes,
+                complete=progress,
+                classes=classes.names,
+                texts={CLASSES: to_text(classes)} if len(classes) else {},
+                more=more,
                 overwrite=overwrite,
             )
             self._threads.run("save", work, saved, not_saved)
@@ -237,8 +297,48 @@ class Keeper:
         source = self._source
         if source is None:
             return False
-        text = _text(image, source, self._print)
+        text = text_of(image, source, self._print)
         return saving.existing(folder, text) is not None
+
+    def load(
+        self,
+        folder: Path,
+        done: Callable[[Loaded, bool], None],
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Read what was saved of this image; an error is told as a notice.
+
+        Parameters
+        ----------
+        folder : Path
+        done : callable
+            Gets it, and whether it is of another image of the same shape.
+        failed : callable
+            Is called where there is nothing to be had.
+        """
+        source = self._source
+        if source is None:
+            failed()
+            return
+
+        def loaded(found: Loaded | None) -> None:
+            if found is None or self._source is not source:
+                failed()
+                return
+            prints = {self._print, found.image.fingerprint} - {""}
+            done(found, len(prints) > 1)
+
+        def not_loaded(error: Exception) -> None:
+            self._failed(error)
+            failed()
+
+        work = partial(
+            loading.load,
+            folder,
+            shape=source.shape,
+            still_wanted=lambda: self._source is source,
+        )
+        self._threads.run("load", work, loaded, not_loaded)
 
     # The journal.
 
@@ -249,18 +349,22 @@ class Keeper:
             return
         folder = keeping.new_folder(None, self._print)
         journal = self._journal = self._new_journal(folder, source)
+        if self._beside is not None and self.progress is not None:
+            self._beside.put(self.progress)
         early, self._early = self._early, []
         for change in early:
             journal.append(change)
         self._start(journal, store if self._based else None, self._known)
+        self.began()
 
     def _new_journal(self, folder: Path, source: Source) -> Journal:
         store = self._store
         dtype = "uint32" if store is None else store.labels.dtype
 
-        def failed(text: str) -> None:  # on the journal's thread
+        def failed(text: str) -> None:  # on the threads of these two
             self._post(partial(self._notice, text))
 
+        self._beside = ProgressFile(folder, failed)
         return Journal(
             folder,
             shape=source.shape,
@@ -272,9 +376,13 @@ class Keeper:
     def _start(
         self, journal: Journal, base: LabelStore | None, replaces: Path | None = None
     ) -> None:
+        beside = self._beside
+
         def work() -> None:
             try:
                 journal.start(base)
+                if beside is not None:
+                    beside.wait()
                 # It has all that the older one has.
                 if replaces is not None and journal.flush():
                     keeping.discard(replaces)
@@ -285,12 +393,15 @@ class Keeper:
 
     def _end(self) -> None:
         journal, self._journal, self._early = self._journal, None, []
+        beside, self._beside = self._beside, None
         starting = self._starting
 
         def work() -> None:
             # It may have something to write yet; the window does not wait for it.
             if starting is not None:
                 starting.join()
+            if beside is not None:
+                beside.wait()  # the journal may remove its folder
             if journal is not None:
                 journal.close()
 
@@ -310,30 +421,3 @@ def _thread(work: Callable[[], None]) -> threading.Thread:
 
 def _nothing(_: object) -> None:
     pass
-
-
-def _path_of(image: Image) -> str | None:
-    path = image.source.path
-    return None if path is None else str(path)
-
-
-def _text(image: Image, source: Source, fingerprint: str) -> saving.ImageText:
-    return saving.ImageText(
-        name=source.name,
-        shape=source.shape,
-        stack_axes=source.stack_axes,
-        path=_path_of(image) or "",
-        fingerprint=fingerprint,
-    )
-
-
-def _pixel_size(image: Image, source: Source) -> dict[str, tuple[float, str]]:
-    """Return the sizes of the pixels, where the layer knows them."""
-    sizes: dict[str, tuple[float, str]] = {}
-    axes = source.stack_axes + "YX"
-    scales: Any = zip(axes, image.scale, image.units, strict=False)
-    for axis, scale, unit in scales:
-        with suppress(Exception):  # pixels, or a unit of something else
-            wanted = _UNITS.get(axis, "micrometer")
-            sizes[axis] = (float((float(scale) * unit).to(wanted).magnitude), wanted)
-    return sizes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.live.labels.store import LabelStore
 from napari_sam.widgets.segment.desk import Desk, empty_store
 from napari_sam.widgets.segment.keeping.adoption import Adoption
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_sam.live.disk.keeping import Left
-    from napari_sam.live.labels.store import LabelStore
+    from napari_sam.live.disk.loading import Loaded
+    from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.threads import Threads
     from napari_sam.widgets.segment.bridge import Bridge
     from napari_sam.widgets.segment.told import Told
@@ -45,7 +47,7 @@ class Places:
     def leave(self, desk: Desk) -> None:
         """Leave the objects in their layer."""
         self._adoption.stop()
-        self._adoption.remember(desk, self._bridge.keeper.folder)
+        self._remember(desk)
         self._bridge.keeper.leave()
 
     def write_to(self, layer: Labels | None) -> None:
@@ -55,7 +57,7 @@ class Places:
             return
         if layer is None:
             self._adoption.stop()
-            self._adoption.remember(desk, self._bridge.keeper.folder)
+            self._remember(desk)
             self._begin(desk)
         elif desk.labels is None or desk.labels.layer is not layer:
             self._adoption.start(desk, layer)
@@ -66,12 +68,31 @@ class Places:
         def restored(store: LabelStore) -> None:
             desk = self._bridge.desk
             if desk is not None:
-                self._adoption.remember(desk, None)
+                self._adoption.remember(desk, None, None)
                 self._bridge.session.attach(store)
                 desk.show_labels(store)
                 self._bridge.work_changed()
 
         self._bridge.keeper.restore(left, restored)
+
+    def show_saved(self, loaded: Loaded) -> None:
+        """Go on with what was saved; its objects get a layer of their own."""
+        desk = self._bridge.desk
+        if desk is None:
+            return
+        self._adoption.stop()
+        self._remember(desk)
+        store = LabelStore(
+            loaded.labels,
+            records=loaded.records,
+            next_id=loaded.next_id,
+            extents=loaded.extents,
+        )
+        self._attach(store, progress=loaded.complete)
+        classes = loaded.class_list.joined(self._bridge.session.classes)
+        self._bridge.session.list_classes(classes)
+        desk.show_labels(store)
+        self._bridge.work_changed()
 
     def gone(self) -> None:
         """Begin anew after the layer was deleted."""
@@ -92,11 +113,21 @@ class Places:
 
     def _adopted(self, desk: Desk, layer: Labels, store: LabelStore) -> None:
         if self._bridge.desk is desk:
-            self._adoption.remember(desk, self._bridge.keeper.folder)
-            self._attach(store, self._adoption.folder(layer))
+            self._remember(desk)
+            known = self._adoption.folder(layer), self._adoption.progress(layer)
+            self._attach(store, *known)
             desk.show_labels(store, layer)
             self._bridge.work_changed()
 
-    def _attach(self, store: LabelStore, folder: Path | None = None) -> None:
+    def _remember(self, desk: Desk) -> None:
+        keeper = self._bridge.keeper
+        self._adoption.remember(desk, keeper.folder, keeper.progress)
+
+    def _attach(
+        self,
+        store: LabelStore,
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         self._bridge.session.attach(store)
-        self._bridge.keeper.attach(store, folder)
+        self._bridge.keeper.attach(store, folder, progress)

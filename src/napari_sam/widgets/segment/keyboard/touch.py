@@ -26,6 +26,13 @@ ALL_SHORTCUTS = (
     Shortcut("split", "Shift+S", "Split the object under the mouse"),
     Shortcut("fill", "Shift+F", "Fill its holes"),
     Shortcut("smooth", "Shift+G", "Smooth its outline"),
+    Shortcut("complete", "Shift+C", "This slice is complete, or is not"),
+    Shortcut("next_open", "Shift+N", "Next slice that is not complete"),
+    Shortcut("accept", "Y", "Proofreading: this object is right"),
+    Shortcut("reject", "Shift+D", "Proofreading: delete this object"),
+    Shortcut("refine", "Shift+R", "Proofreading: work on this object"),
+    Shortcut("next_doubt", "J", "Next doubtful object"),
+    Shortcut("previous_doubt", "K", "The doubtful object before"),
 )
 
 

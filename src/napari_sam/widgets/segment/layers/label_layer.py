@@ -9,19 +9,18 @@ from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QTimer
 
 from napari_sam.widgets.segment.layers import strokes
+from napari_sam.widgets.segment.layers.features import Features, table_of
 from napari_sam.widgets.segment.layers.look import refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import numpy.typing as npt
     from napari.components import ViewerModel
     from napari.layers import Layer
 
     from napari_sam.live.labels.changes import Change
     from napari_sam.live.labels.store import LabelStore
     from napari_sam.live.source import Source
-    from napari_sam.live.values import ObjectRecord
 
 _TABLE_MS = 400  # somebody who adds objects fast does not wait for the table
 _LARGE = 5000  # objects; from here on the table costs time that is felt
@@ -52,18 +51,6 @@ def why_not(layer: Layer, source: Source) -> str | None:
     return None
 
 
-def table_of(records: Iterable[ObjectRecord]) -> dict[str, npt.NDArray[Any]]:
-    """Return the object table that napari shows: short columns, one row per object."""
-    rows = sorted(records, key=lambda record: record.id)
-    return {
-        "index": np.array([row.id for row in rows], np.int64),
-        "class": np.array([row.class_id for row in rows], np.int64),
-        "confidence": np.array([row.score for row in rows], np.float64).round(3),
-        "source": np.array([row.source for row in rows], object),
-        "reviewed": np.array([row.reviewed for row in rows], np.bool_),
-    }
-
-
 class LabelLayer:
     """Shows a store's labels, and hands a person's brush strokes to it.
 
@@ -78,6 +65,8 @@ class LabelLayer:
         Is called with what a person's brush has changed (the store has it already).
     gone : callable, optional
         Is called when the layer was deleted, or its array replaced.
+    class_names : callable, optional
+        Returns the names of classes by their numbers, for the table.
     """
 
     def __init__(
@@ -88,10 +77,13 @@ class LabelLayer:
         *,
         edited: Callable[[Change], None],
         gone: Callable[[], None] | None = None,
+        class_names: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         self._viewer = viewer
         self.layer, self.store = layer, store
         self._edited, self._gone = edited, gone
+        self._class_names = class_names
+        self._features = Features(layer)
         self._closed = False
         self._unwritten: list[Sequence[Any]] = []
         self._timer = _timer(self.tabulate)
@@ -115,13 +107,18 @@ class LabelLayer:
         if change is None or self._seen(change):
             refresh(self.layer)
         if change is None or change.records_after or change.records_before:
-            self._tabulate_soon()
+            self.tabulate_soon()
 
     def tabulate(self) -> None:
         """Put the object table into the layer's features now, not a little later."""
         self._timer.stop()
         if not self._closed:
-            self.layer.features = table_of(self.store.records.values())
+            records = self.store.records.values()
+            self._features.show(table_of(records, self._class_names()))
+
+    def columns_of_person(self) -> dict[str, dict[int, Any]]:
+        """Return what else stands in the layer's table, by column and object."""
+        return self._features.of_person
 
     def close(self) -> None:
         """Leave the layer in the viewer as it is, and to the person."""
@@ -143,7 +140,8 @@ class LabelLayer:
         at = self.layer.world_to_data(dims.point[-self.layer.ndim :])[:-2]
         return tuple(int(i) for i in np.rint(at)) in change.indices
 
-    def _tabulate_soon(self) -> None:
+    def tabulate_soon(self) -> None:
+        """Put it there a little later, once for all that happens until then."""
         if QCoreApplication.instance() is None:
             self.tabulate()  # nothing would ring
         elif not self._timer.isActive():
@@ -163,7 +161,7 @@ class LabelLayer:
         change = self.store.painted(strokes.before(self.store.labels, atoms))
         if change is None:
             return False
-        self._tabulate_soon()
+        self.tabulate_soon()
         self._edited(change)
         return True
 

@@ -21,7 +21,7 @@ POINT, CROSS = 13.0, 19.0  # in pixels of the screen, whatever the zoom
 LINE = 2.5
 _CHOOSES = "thumbnail" in signature(Layer.refresh).parameters
 # Blue and vermilion differ for everybody; the symbols and fillings differ too.
-_THIS, _NOT_THIS = "#35b6ff", "#ff5a36"
+_THIS, _NOT_THIS = "#35b6ffff", "#ff5a36ff"
 _EMPTY, _FILLED = "#35b6ff00", "#ff5a3655"
 # By whether a mark is positive.
 _SYMBOLS = ("x", "disc")
@@ -64,16 +64,28 @@ def aim(layer: Points | Shapes, number: int, positive: bool, pixel: float) -> No
     """
     if not {OBJECT, POSITIVE} <= set(layer.features):
         return  # a person has replaced the table
+    said = {OBJECT: number, POSITIVE: positive}
+    color = _THIS if positive else _NOT_THIS
+    looks: dict[str, Any] = {"current_face_color": color}
+    if isinstance(layer, Points):
+        looks["current_symbol"] = _SYMBOLS[positive]
+        looks["current_size"] = _SIZES[positive] / pixel
+    else:
+        looks["current_edge_color"] = color
+        looks["current_face_color"] = _EMPTY if positive else _FILLED
+    others = layer.feature_defaults.iloc[0].to_dict()
+    # napari tells everybody of what is set, also where it is no news: that takes
+    # longer than all the rest of a click.
+    new = {
+        name: look
+        for name, look in looks.items()
+        if str(getattr(layer, name)) != str(look)
+    }
     with layer.block_update_properties():
-        others = layer.feature_defaults.iloc[0].to_dict()
-        layer.feature_defaults = others | {OBJECT: number, POSITIVE: positive}
-        if isinstance(layer, Points):
-            layer.current_symbol = _SYMBOLS[positive]
-            layer.current_size = _SIZES[positive] / pixel
-            layer.current_face_color = _THIS if positive else _NOT_THIS
-        else:
-            layer.current_edge_color = _THIS if positive else _NOT_THIS
-            layer.current_face_color = _EMPTY if positive else _FILLED
+        if others | said != others:
+            layer.feature_defaults = others | said
+        for name, look in new.items():
+            setattr(layer, name, look)
 
 
 def dress(layer: Points | Shapes, positive: Sequence[bool], pixel: float) -> None:

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]
 Placed: TypeAlias = tuple[Picture, tuple[int, int]]  # and the place of its corner
 RIM, LINE, INSIDE, OTHER_LINE, OTHER_INSIDE = 1, 2, 3, 4, 5
+GUESS, GAP = 6, 7  # the dashes of what nobody has asked for yet
 
 _LINE, _OTHER_LINE, _RIM = 2.5, 1.3, 1.0  # in pixels of the screen
+_DASH = 10.0
 
 
 def draw(plane: Picture, mask: Mask, pixel: float, *, current: bool) -> IntBox:
@@ -53,8 +55,36 @@ def picture_of(mask: Mask, pixel: float, *, current: bool) -> Placed:
     return picture, (mask.box[0] - margin, mask.box[1] - margin)
 
 
+def dashed(mask: Mask, pixel: float) -> Placed:
+    """Return the outline alone, in dashes, for `paste_below`."""
+    thick = max(1, round(_OTHER_LINE / pixel))
+    dash = max(1, round(_DASH / pixel))
+    inside = np.pad(mask.data, thick)
+    line = inside & ~_within(inside, thick)
+    y, x = np.ogrid[: line.shape[0], : line.shape[1]]
+    picture = np.where((y // dash + x // dash) % 2, GAP, GUESS).astype(np.uint8)
+    return picture * line, (mask.box[0] - thick, mask.box[1] - thick)
+
+
+def paste_below(plane: Picture, picture: Picture, corner: tuple[int, int]) -> IntBox:
+    """Put dashes where nothing is drawn; return the box that was written."""
+    return _put(plane, picture, corner, below=True)
+
+
+def wipe_dashes(plane: Picture, box: IntBox) -> None:
+    """Take dashes away, and nothing else."""
+    part = plane[box[0] : box[2], box[1] : box[3]]
+    part[part >= GUESS] = 0
+
+
 def paste(plane: Picture, picture: Picture, corner: tuple[int, int]) -> IntBox:
     """Put such a picture into its plane; return the box that was written."""
+    return _put(plane, picture, corner, below=False)
+
+
+def _put(
+    plane: Picture, picture: Picture, corner: tuple[int, int], *, below: bool
+) -> IntBox:
     (y0, x0), (height, width) = corner, picture.shape
     top, left = max(0, y0), max(0, x0)
     bottom = min(plane.shape[0], y0 + height)
@@ -62,7 +92,8 @@ def paste(plane: Picture, picture: Picture, corner: tuple[int, int]) -> IntBox:
     if top >= bottom or left >= right:
         return 0, 0, 0, 0
     part = picture[top - y0 : bottom - y0, left - x0 : right - x0]
-    np.copyto(plane[top:bottom, left:right], part, where=part > 0)
+    old = plane[top:bottom, left:right]
+    np.copyto(old, part, where=(part > 0) & (old == 0) if below else part > 0)
     return top, left, bottom, right
 
 

@@ -50,8 +50,12 @@ class Pair:
         )
         self._pixel = 0.0
         self._aimed = (1, True)
+        self._resting = False
         self.restore()
         self._fit()
+        self._rest()
+        viewer.layers.selection.events.active.connect(self._rest)
+        self.shapes.events.visible.connect(self._shown)
         self._follow = Follow(image, self._moved)
         look.camera_of(viewer).events.zoom.connect(self._fit)
 
@@ -71,6 +75,23 @@ class Pair:
             if layer not in self._viewer.layers:
                 look.add_quietly(self._viewer, layer)
 
+    def _rest(self, event: Any = None) -> None:
+        """Hide the shapes layer while it is empty and not drawn in.
+
+        napari compiles anew what draws shapes whenever the slice changes, also where
+        there are none: that alone takes longer than drawing the image.
+        """
+        drawn_in = self._viewer.layers.selection.active is self.shapes
+        rest = not drawn_in and not parsing.count(self.shapes)
+        if rest == self._resting or (rest and not self.shapes.visible):
+            return  # or the person has hidden it
+        self._resting = rest
+        self.shapes.visible = not rest
+
+    def _shown(self, event: Any = None) -> None:
+        """Take a person's word for it whether the layer is visible."""
+        self._resting = self._resting and not self.shapes.visible
+
     def aim(self, number: int, positive: bool) -> None:
         """Let the next mark be of this object and kind."""
         self._aimed = number, positive
@@ -84,6 +105,7 @@ class Pair:
             parsing.write(drawing.layer, rows)
             self._dress(drawing, rows)
         drawing.settled()
+        self._rest()
 
     def bring(self, drawing: Drawing, rows: Sequence[Row], kept: Sequence[Row]) -> None:
         """Let a layer hold what is kept of its rows."""
@@ -97,10 +119,13 @@ class Pair:
                 parsing.number(numbers, drawing.layer)
             self._dress(drawing, kept)
         drawing.settled()
+        self._rest()
 
     def close(self) -> None:
         """Take the layers out of the viewer."""
         self._follow.close()
+        self._viewer.layers.selection.events.active.disconnect(self._rest)
+        self.shapes.events.visible.disconnect(self._shown)
         look.camera_of(self._viewer).events.zoom.disconnect(self._fit)
         for drawing in self.drawings:
             drawing.close()

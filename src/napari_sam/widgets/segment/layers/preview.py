@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
+    from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
     from napari_sam.types import Mask
 
@@ -34,6 +35,8 @@ _COLORS = {
     outlines.INSIDE: (1.0, 0.88, 0.0, 0.22),
     outlines.OTHER_LINE: (1.0, 0.95, 0.6, 0.8),
     outlines.OTHER_INSIDE: (1.0, 0.95, 0.6, 0.1),
+    outlines.GUESS: (1.0, 0.95, 0.6, 0.9),
+    outlines.GAP: (0.0, 0.0, 0.0, 0.55),
 }
 
 
@@ -57,13 +60,14 @@ class Preview:
         self._shape = Source.from_layer(image).shape
         self._index = (0,) * (len(self._shape) - 2)
         self._drawn: list[tuple[int, ...]] = []
+        self._guessed: IntBox | None = None  # where dashes are
         height, width = self._shape[-2:]
         stack = (1,) * len(self._index)
         self.layer = Labels(
             np.zeros((*stack, height, width), np.uint8),
             name=f"{image.name}: suggestion",
             # The other kind of colormap would be compiled first, for a second or two.
-            colormap=CyclicLabelColormap(colors=[_COLORS[i] for i in range(6)]),
+            colormap=CyclicLabelColormap(colors=[_COLORS[i] for i in sorted(_COLORS)]),
             opacity=1.0,
             **place_of(image),
         )
@@ -91,10 +95,26 @@ class Preview:
                 self._drawn.append(outlines.draw(plane, mask, pixel, current=current))
         if self.layer not in self._viewer.layers and self._drawn:
             add_quietly(self._viewer, self.layer)
-        if index != self._index:
-            self._index = index
-            self._move()
+        self._go_to(index)
         refresh(self.layer)
+
+    def guess(self, index: Index, picture: outlines.Placed | None) -> None:
+        """Show the dashes of what a click would give; None takes them away.
+
+        What else is shown stays as it is, and takes them away when it changes.
+        """
+        changed = self._wipe_guess()
+        if picture is not None and not (self._drawn and index != self._index):
+            self._go_to(index)
+            self._guessed = outlines.paste_below(self._plane, *picture)
+            changed = True
+        if changed:
+            refresh(self.layer)
+
+    def guessing(self) -> Callable[[Mask], outlines.Placed]:
+        """Return what draws such dashes, on any thread."""
+        pixel = pixel_on_screen(self._viewer, self._image)
+        return partial(outlines.dashed, pixel=pixel)
 
     def drawing(self) -> Callable[[Iterable[Mask]], list[outlines.Placed]]:
         """Return what draws masks, on any thread: there may be hundreds."""
@@ -103,7 +123,7 @@ class Preview:
 
     def clear(self) -> None:
         """Show nothing."""
-        if self._drawn:
+        if self._drawn or self._guessed is not None:
             self._wipe()
             refresh(self.layer)
 
@@ -117,7 +137,19 @@ class Preview:
     def _plane(self) -> Any:
         return self.layer.data.reshape(self._shape[-2:])
 
+    def _go_to(self, index: Index) -> None:
+        if index != self._index:
+            self._index = index
+            self._move()
+
+    def _wipe_guess(self) -> bool:
+        box, self._guessed = self._guessed, None
+        if box is not None:
+            outlines.wipe_dashes(self._plane, box)
+        return box is not None
+
     def _wipe(self) -> None:
+        self._wipe_guess()
         for y0, x0, y1, x1 in self._drawn:
             self._plane[y0:y1, x0:x1] = 0
         self._drawn = []
@@ -125,6 +157,7 @@ class Preview:
     def _put(self) -> None:
         put(self.layer, self._image)
         self._move()
+        refresh(self.layer)
 
     def _move(self) -> None:
         """Lie where the plane lies."""
@@ -135,4 +168,8 @@ class Preview:
             shear=image.shear,
             translate=image.translate,
         )
-        self.layer.translate = to_world((*self._index, 0, 0))
+        # Viewers look at all layers again when one has moved. This one stays where its
+        # image is, and is drawn anew by whoever has moved it.
+        with self.layer.events.blocker_all():
+            self.layer.translate = to_world((*self._index, 0, 0))
+        self.layer.events.translate()

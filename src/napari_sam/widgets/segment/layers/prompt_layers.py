@@ -50,8 +50,9 @@ class PromptLayers:
     changed : callable
         Is called with everything that is drawn now, key by key.
     post : callable
-        Runs a function soon on the viewer's thread. napari tells of one action
-        several times, and in the middle of it: we look when it is over.
+        Runs a function soon on the viewer's thread, never at once: it is called in
+        the middle of napari's own work, and what it is given looks at the layers.
+        napari tells of one action several times; we look once, when it is over.
     notice : callable, optional
         Is called with one line about what was drawn and cannot be used.
     gone : callable, optional

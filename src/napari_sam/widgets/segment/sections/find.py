@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, SpinBox
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.live.proposals.finding import LEAST_CONFIDENCE
 from napari_sam.live.proposals.found import Filters
 from napari_sam.models.catalog import list_models
 from napari_sam.widgets.auto_annotate.words import plane_noun, title_of
 from napari_sam.widgets.rows import Rows
-from napari_sam.widgets.segment import words
+from napari_sam.widgets.segment.sections import find_words as words
+from napari_sam.widgets.segment.sections.find_where import Choice, where
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from napari.components import ViewerModel
+
+    from napari_sam.live.labels.changes import Refusal
     from napari_sam.widgets.segment.bridge import Bridge
 
 _ANY: Final = 0  # of the largest size: no limit
@@ -30,27 +35,41 @@ _DETECTOR_TIP = (
     "What looks for objects. What it finds is outlined by the model above. “Anything” "
     "asks that model about a grid of points: try it where the others find nothing."
 )
+_WHERE_TIP = (
+    "All slices are searched from the one on screen outward; you can go on working "
+    "meanwhile. Objects of different slices are not linked: that is done by "
+    "Auto-annotate."
+)
 _CONFIDENCE_TIP = "How sure it must be of an object. It is not a probability."
 _STABILITY_TIP = (
     "How clear the outline must be: whether it stays where it is when the model is "
     "a little stricter or laxer. From 0 (any) to 1."
 )
 _SIZE_TIP = "Smaller and larger objects are left out. It counts pixels."
+_RECORDS_TIP = (
+    "What was found, added or not, as files that programs which train on SA-1B read: "
+    "one for each slice, with every outline, its confidence and its stability."
+)
 _BORDER_TIP = "Objects that the edge of the image has cut."
 
 
 class Find(QWidget):
-    """Looks for all objects on the slice, and adds those that the person wants.
+    """Looks for all objects, and adds those that the person wants.
 
     Parameters
     ----------
+    viewer : ViewerModel
     bridge : Bridge
     notice : callable
         Is called with one line about what was added.
     """
 
-    def __init__(self, bridge: Bridge, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, viewer: ViewerModel, bridge: Bridge, notice: Callable[[str], None]
+    ) -> None:
         super().__init__()
+        self._viewer = viewer
+        self._offered: tuple[str, bool] | None = None
         self._bridge, self._finder, self._notice = bridge, bridge.finder, notice
         usual = Filters()
         self.detector = ComboBox(
@@ -61,6 +80,11 @@ class Find(QWidget):
             value="nuclei",
             tooltip=_DETECTOR_TIP,
         )
+        self.where = ComboBox(
+            label="Where",
+            choices=words.choices("slice", stack=True),
+            tooltip=_WHERE_TIP,
+        )
         self.confidence = _slider("Confidence", usual.confidence, _CONFIDENCE_TIP)
         self.confidence.min = LEAST_CONFIDENCE
         self.stability = _slider("Stability", usual.stability, _STABILITY_TIP)
@@ -70,10 +94,11 @@ class Find(QWidget):
             label="", text="Also those cut by the border", tooltip=_BORDER_TIP
         )
         self.border.value = usual.border
-        self.start = push("Find", "Look for objects on what is on the screen.")
-        self.cancel = push("Cancel", "Stop looking.")
-        self.add = push("Add them", "Make objects of all that are outlined.")
+        self.start = push("Find", "Look for objects, and outline them.")
+        self.cancel = push("Cancel", "Stop; what was found or added so far stays.")
+        self.add = push("Add them", "Make objects of all that were found, in one step.")
         self.drop = push("Drop them", "Take the outlines away.")
+        self.save = push("Save records…", _RECORDS_TIP)
         self.says, self.bar = paragraph(), QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
@@ -83,12 +108,13 @@ class Find(QWidget):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(8, 0, 0, 6)
         for part in (
-            Rows(self.detector),
+            Rows(self.detector, self.where),
             row_of(self.start, self.cancel),
             self.bar,
             self.says,
             self.counts,
             row_of(self.add, self.drop),
+            self.save,
         ):
             lines.addWidget(part)
         self._tick = QTimer(self)
@@ -103,10 +129,12 @@ class Find(QWidget):
             (self.cancel, self._finder.cancel),
             (self.add, self._add),
             (self.drop, self._finder.drop),
+            (self.save, self._save),
         ):
             pressed.clicked.connect(lambda _=False, action=action: action())
         for widget in self.counts.widgets:
             widget.changed.connect(lambda _: self._finder.filter(self.filters()))
+        self.where.changed.connect(lambda _: self.show_state())
         self._bridge.found_changed = self.show_state
 
     def filters(self) -> Filters:
@@ -120,36 +148,87 @@ class Find(QWidget):
         )
 
     def _find(self) -> None:
+        desk = self._bridge.desk
+        if desk is None:
+            return
+        wanted = where(self.where.value, self._viewer, desk)
+        if isinstance(wanted, str):
+            self._notice(wanted)
+            return
         self._finder.filter(self.filters())
-        self._finder.find(self.detector.value)
+        self._finder.find(self.detector.value, wanted)
 
     def _add(self) -> None:
-        added, refused = self._finder.add()
-        self._notice(words.added(added, [one.text for one in refused]))
+        self._finder.add(self._added)
+
+    def _added(self, count: int, refused: Sequence[Refusal]) -> None:
+        self._notice(words.added(count, [one.text for one in refused]))
+
+    def _save(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "A folder for the records")
+        if chosen:
+            folder = Path(chosen)
+            self._notice("Saving…")
+            self._finder.save(
+                folder,
+                lambda count: self._notice(words.recorded(count, folder)),
+                lambda why: self._notice(f"⚠ {why}"),
+            )
 
     def show_state(self) -> None:
         """Say how far the search is, and what it found."""
-        desk, state, found = self._bridge.desk, self._finder.state, self._finder.found
-        count = 0 if found is None else len(found.objects)
+        desk, state = self._bridge.desk, self._finder.state
+        axes = "" if desk is None else desk.source.stack_axes
+        noun = plane_noun(axes)
+        self._offer(noun, stack=desk is None or bool(axes))
         self.start.setEnabled(desk is not None and not state.busy)
-        noun = plane_noun("" if desk is None else desk.source.stack_axes)
-        whole = desk is None or not desk.source.stack_axes
-        self.start.setText(f"Find on this {'image' if whole else noun}")
+        slices = 1 if desk is None else len(desk.source)
+        self.start.setText(words.find_on(self.where.value, noun, slices))
         seconds = time.monotonic() - state.since
         felt = state.busy and seconds > _SOON
         self.cancel.setEnabled(state.busy)
         self.bar.setVisible(felt)
-        self.bar.setRange(0, 0 if state.part is None else 100)
-        self.bar.setValue(round(100 * (state.part or 0)))
-        elsewhere = found is not None and desk is not None and found.index != desk.index
-        self.says.setText(
-            words.finding(state, found, seconds, noun, elsewhere=elsewhere)
-        )
-        self.add.setEnabled(bool(count))
+        self.bar.setRange(0, 0 if state.whole is None else 1000)
+        self.bar.setValue(round(1000 * (state.whole or 0)))
+        self.says.setText(self._text(seconds, noun, axes))
+        count = self._finder.total.objects
+        self.add.setEnabled(bool(count) and not state.busy)
         self.add.setText(words.add_them(count))
-        self.drop.setEnabled(found is not None)
+        self.save.setEnabled(bool(count) and not state.busy)
+        self.drop.setEnabled(self._finder.searched > 0 and state.phase != "adding")
+        self.counts.setEnabled(state.phase != "adding")
         if state.busy != self._tick.isActive():
             (self._tick.start if state.busy else self._tick.stop)()
+
+    def _text(self, seconds: float, noun: str, axes: str) -> str:
+        finder, desk = self._finder, self._bridge.desk
+        found = finder.found
+        elsewhere = found is not None and desk is not None and found.index != desk.index
+        if not finder.where.stack:
+            return words.finding(
+                finder.state, found, seconds, noun, elsewhere=elsewhere
+            )
+        return words.finding_all(
+            finder.state,
+            finder.total,
+            finder.searched,
+            seconds,
+            axes,
+            here=None if found is None or elsewhere else len(found.objects),
+            counted=finder.counted,
+        )
+
+    def _offer(self, noun: str, *, stack: bool) -> None:
+        """Offer what there is to be searched."""
+        if self._offered == (noun, stack):
+            return
+        self._offered = noun, stack
+        before = self.where.value
+        offered = words.choices(noun, stack=stack)
+        with self.where.changed.blocked():
+            self.where.choices = offered
+            known = [choice for _, choice in offered]
+            self.where.value = before if before in known else Choice.SLICE
 
     def end(self) -> None:
         """Show nothing any more that moves."""

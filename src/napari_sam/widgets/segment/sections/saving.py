@@ -9,16 +9,18 @@ from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
 from napari_sam.live.disk.saving import SaveError
+from napari_sam.widgets.segment.sections import saving_words as words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sam.live.disk.loading import Loaded
     from napari_sam.live.disk.saving import Saved
     from napari_sam.widgets.segment.bridge import Bridge
 
 
 class Saving:
-    """Saves the objects of the image that is being labelled.
+    """Saves the objects of the image that is being labelled, and opens them again.
 
     Parameters
     ----------
@@ -68,8 +70,7 @@ class Saving:
             return
 
         def saved(what: Saved) -> None:
-            count = f"{what.objects:,} object{'s' * (what.objects != 1)}"
-            self._notice(f"{count} saved in {what.folder}.")
+            self._notice(words.saved(what))
             ended(True)
 
         keeper.save(
@@ -78,12 +79,42 @@ class Saving:
             overwrite=overwrite,
             done=saved,
             failed=lambda: ended(False),
+            more={} if desk.labels is None else desk.labels.columns_of_person(),
         )
 
-    def _folder(self) -> Path | None:
-        chosen = QFileDialog.getExistingDirectory(
-            self._parent, "A folder for the objects of this image"
+    def open(self) -> None:
+        """Ask for a folder, and go on with what was saved there."""
+        desk, bridge = self._bridge.desk, self._bridge
+        folder = self._folder("A folder with objects of this image that were saved")
+        if desk is None or folder is None:
+            return
+
+        def loaded(found: Loaded, another: bool) -> None:
+            if another and not self._fits_anyway(found.image.name):
+                self._notice("Nothing was opened.")
+                return
+            if bridge.desk is desk:
+                bridge.places.show_saved(found)
+                self._notice(words.opened(found, folder))
+
+        self._notice(f"Opening {folder}…")
+        bridge.keeper.load(folder, loaded)
+
+    def _fits_anyway(self, name: str) -> bool:
+        buttons = QMessageBox.StandardButton
+        answer = QMessageBox.question(
+            self._parent,
+            "Another image?",
+            f"These objects were saved for an image with other pixels, “{name}”. Open "
+            "them on this one all the same?",
+            buttons.Open | buttons.Cancel,
         )
+        return bool(answer == buttons.Open)
+
+    def _folder(
+        self, what: str = "A folder for the objects of this image"
+    ) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(self._parent, what)
         return Path(chosen) if chosen else None
 
     def _may_replace(self, folder: Path) -> bool:

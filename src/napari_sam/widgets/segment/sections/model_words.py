@@ -1,0 +1,148 @@
+"""What the sections about models and other layers say."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from napari_sam.widgets.segment.words import device_title, model_title
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sam.live.disk.shelf import Here
+    from napari_sam.live.prompting.session import Status
+    from napari_sam.models.catalog import CatalogEntry
+    from napari_sam.models.known import Known
+
+
+# Readable on dark and on light themes; links are underlined too.
+_LINK = "color: #2f8fff"
+
+
+def size(count: int | None) -> str:
+    """Say how large a file is.
+
+    Examples
+    --------
+    >>> size(6_800_000), size(375_042_383), size(2_564_550_879), size(800), size(None)
+    ('6.8 MB', '375 MB', '2.6 GB', '1 kB', '')
+    """
+    if count is None:
+        return ""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if count >= unit:
+            part = count / unit
+            return f"{part:.1f} {name}" if part < 10 else f"{part:.0f} {name}"
+    return f"{max(1, round(count / 1000))} kB"
+
+
+def in_use(status: Status) -> str:
+    """Say which model is used now, and where it runs."""
+    title = model_title(status.model)
+    if status.device:
+        return f"In use: {title}, on {device_title(status.device)}."
+    if status.phase == "loading":
+        return f"Loading “{title}”…"
+    if status.phase == "failed":
+        return f"⚠ “{title}” could not be loaded: choose another one."
+    return f"Chosen: {title}."
+
+
+def built_in(entry: CatalogEntry, count: int | None) -> str:
+    """Describe a model that ships, as HTML."""
+    return _facts(
+        model_title(entry.name),
+        entry.description.removeprefix("built-in model: "),
+        _joined(size(count), entry.licence),
+    )
+
+
+def here(one: Here) -> str:
+    """Describe a file that is on this computer, as HTML."""
+    lies = f"In {one.path.parent}"
+    if one.size is None:
+        return _facts(one.path.name, "The file is not there any more.", lies)
+    if one.known is None:
+        return _facts(one.path.name, "Your own file.", size(one.size), lies)
+    known = one.known
+    facts = _joined(size(one.size), known.licence)
+    return _facts(known.name, f"Good for {known.good_for}.", facts, lies)
+
+
+def to_be_had(known: Known, folder: Path) -> str:
+    """Describe a model that can be downloaded, and say how, as HTML."""
+    about = "about " if not known.exact else ""
+    address, site = escape(known.where, quote=True), escape(_site(known.where))
+    how = (
+        "Nothing is downloaded unasked: get the file from "
+        f'<a href="{address}" style="{_LINK}">{site}</a>, then choose it with '
+        f"“Use my checkpoint…”, or put it into {escape(str(folder))}."
+    )
+    return (
+        _facts(
+            known.name,
+            f"Good for {known.good_for}.",
+            _joined(f"{about}{size(known.size)}", f"licence: {known.licence}"),
+            known.file,
+        )
+        + f"<br>{how}"
+    )
+
+
+def looking(name: str) -> str:
+    """Say that a file is being checked."""
+    return f"Looking at {name}…"
+
+
+def usable(name: str) -> str:
+    """Say that a file is a model, and is used from now on."""
+    return f"{name} is a model: it is used from now on, and stays in the list."
+
+
+def adopted(taken: int, offered: int, layer: str) -> str:
+    """Say how many suggestions were made from another layer.
+
+    Examples
+    --------
+    >>> adopted(12, 12, "spots")
+    'Asked about 12 objects from the layer “spots”. Enter adds them.'
+    >>> adopted(0, 3, "spots")
+    'Nothing in the layer “spots” lies on this image.'
+    """
+    if not offered:
+        return f"The layer “{layer}” is empty."
+    if not taken:
+        return f"Nothing in the layer “{layer}” lies on this image."
+    what = f"{taken:,} object{'s' * (taken != 1)}"
+    them = "them" if taken != 1 else "it"
+    text = f"Asked about {what} from the layer “{layer}”. Enter adds {them}."
+    left = offered - taken
+    if not left:
+        return text
+    were = "were" if left != 1 else "was"
+    return (
+        f"{text} {left:,} {were} left out: beside the image, or more than can be asked "
+        "at once."
+    )
+
+
+def _facts(name: str, *lines: str) -> str:
+    shown = [f"<b>{escape(name)}</b>", *(escape(line) for line in lines if line)]
+    return "<br>".join(shown)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _site(address: str) -> str:
+    """Return what is read of a link.
+
+    Examples
+    --------
+    >>> _site("https://bioimage.io/#/?id=noisy-ox")
+    'bioimage.io'
+    """
+    site = address.partition("://")[2]
+    return "/".join(site.split("#")[0].strip("/").split("/")[:3])
