@@ -3,7 +3,7 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`live_loop`.
+`find_stack`, `complete`, `proofread`, `models`, `hover`, `classes`, `live_loop`.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import numpy as np
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QWidget
 
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.layers.look import camera_of
+from napari_sam.widgets.segment.sections.find_where import Choice
 from napari_sam.widgets.segment.view import Fold
 
 if TYPE_CHECKING:
@@ -46,7 +47,19 @@ def main(names: list[str]) -> None:
         return
     IMAGES.mkdir(parents=True, exist_ok=True)
     for name in names or [
-        made.__name__ for made in (auto_annotate, segment, find_all, live_loop)
+        made.__name__
+        for made in (
+            auto_annotate,
+            segment,
+            find_all,
+            find_stack,
+            complete,
+            proofread,
+            models,
+            hover,
+            classes,
+            live_loop,
+        )
     ]:
         with tempfile.TemporaryDirectory() as home:
             # What is shown is what a newcomer sees, whoever makes the pictures.
@@ -118,8 +131,10 @@ def segment() -> None:
     pause(0.5)
     panel.hint.buttons["Got it"].click()
     for fold in panel.findChildren(Fold):
-        fold.button.click()
-    pause(0.5)
+        if "Shortcuts" in fold.button.text():
+            fold.button.click()
+            pause(0.5)
+            scroll_to(panel, fold)
     shoot(viewer, "segment-8-shortcuts")
     viewer.close()
     pause(1)
@@ -140,6 +155,203 @@ def find_all() -> None:
     wait(lambda: panel.bridge.finder.state.phase == "found")
     pause(1)
     shoot(viewer, "segment-11-find-all")
+    viewer.close()
+    pause(0.5)
+
+
+def complete() -> None:
+    """Show a frame of which one region is complete, and another is worked on."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    fold = panel.complete.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    for frame in (_FRAME - 1, _FRAME):
+        viewer.dims.set_current_step(0, frame)
+        panel.find.start.click()
+        wait(panel.find.add.isEnabled)
+        panel.find.add.click()
+        wait(lambda: panel.bridge.finder.found is None)
+        panel.bridge.standing.set_complete(frame < _FRAME)
+    section = panel.complete
+    section.rectangle.click()
+    desk.box((100, 50), 40)
+    pause(0.5)
+    section.regions.item(0).setCheckState(Qt.CheckState.Checked)
+    section.outline.click()
+    for corner in ((20, 110), (20, 190), (180, 190), (180, 110), (100, 130)):
+        desk.click(corner)
+        pause(0.1)
+    desk.press(Qt.Key.Key_Escape)
+    wait(lambda: section.regions.count() == 2)
+    pause(0.5)
+    scroll_to(panel, fold)
+    pause(0.5)
+    shoot(viewer, "segment-12-complete")
+    viewer.close()
+    pause(0.5)
+
+
+def proofread() -> None:
+    """Show a doubtful object: two nuclei that another program took for one."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, labels = viewer.open_sample(PLUGIN, "nuclei_timelapse")
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    labels.name = "from another program"
+    damage(labels.data)
+    labels.refresh()
+    viewer.dims.set_current_step(0, _FRAME)
+    wait(lambda: panel.bridge.session.status.phase == "ready")
+    panel.form.labels.value = labels
+    wait(lambda: panel.bridge.desk.labels is not None)
+    panel.bridge.desk.use("click")
+    fold = panel.proofread.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    reader, section = panel.bridge.proofreader, panel.proofread
+    section.ask.value = True
+    section.start.click()
+    wait(lambda: reader.asking.state.phase == "done")
+    section.start.click()  # those that the model doubts are the first now
+    wait(lambda: reader.current is not None)
+    section.accept.click()
+    pause(1)
+    shoot(viewer, "segment-10-proofread")
+    viewer.close()
+    pause(0.5)
+
+
+def models() -> None:
+    """Show which models there are, and what is known of one that can be had."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    Desk(viewer, panel)
+    fold = panel.models.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    tree = panel.models.tree
+    wait(lambda: tree.topLevelItem(0).child(0).text(1) != "")
+    tree.topLevelItem(1).child(1).setSelected(True)
+    # The folder of these pictures is nobody's.
+    about = panel.models.about
+    about.setText(about.text().replace(os.environ["NAPARI_SAM_HOME"], "…/napari-sam"))
+    pause(0.5)
+    scroll_to(panel, fold)
+    pause(0.5)
+    shoot(viewer, "segment-14-models")
+    viewer.close()
+    pause(0.5)
+
+
+def hover() -> None:
+    """Show what a click would give under the mouse, beside objects that are there."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    panel.form.hover.value = True
+    first, second, _, _, third, *_ = desk.nuclei()
+    desk.click(first)
+    desk.answered()
+    desk.press(Qt.Key.Key_Return)
+    desk.click(second)
+    desk.answered()
+    desk.press(Qt.Key.Key_Return)
+    pause(0.3)
+    QTest.mouseMove(desk.canvas, desk.at(third))
+    wait(lambda: panel.hover.hovering.guess is not None)
+    pause(0.3)
+    film = Film(viewer, desk)
+    film.mouse = desk.at(third)
+    film.shoot("segment-15-hover")
+    viewer.close()
+    pause(0.5)
+
+
+def classes() -> None:
+    """Show nuclei of three classes, in their colours."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    section, session = panel.classes, panel.bridge.session
+    fold = section.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    for name in ("interphase", "mitosis", "debris"):
+        section.add.click()
+        pause(0.1)
+        line = section.table.findChild(QLineEdit)
+        line.setText(name)
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        pause(0.1)
+    section.table.selectRow(1)
+    panel.find.start.click()
+    wait(panel.find.add.isEnabled)
+    panel.find.add.click()
+    wait(lambda: panel.bridge.desk.labels is not None)
+    desk.canvas.setFocus()
+    pixels, labels = desk.image.data[_FRAME], panel.bridge.desk.labels.layer
+    whole = [i for i in np.unique(labels.data[_FRAME, 12:-12, 12:-12]) if i]
+    inside = {i: labels.data[_FRAME] == i for i in whole}
+    bright = sorted(whole, key=lambda i: -pixels[inside[i]].mean())
+    small = sorted(bright[3:], key=lambda i: inside[i].sum())
+    for i, key in (
+        *((i, Qt.Key.Key_2) for i in bright[:3]),
+        *((i, Qt.Key.Key_3) for i in small[:3]),
+    ):
+        places = np.argwhere(inside[i])
+        middle = np.linalg.norm(places - places.mean(0), axis=1).argmin()
+        QTest.mouseMove(desk.canvas, desk.at(tuple(places[middle])))
+        pause(0.2)
+        desk.press(key, Qt.KeyboardModifier.AltModifier)
+    section.by_class.value = True
+    wait(lambda: len(getattr(labels.colormap, "color_dict", ())) > 2)
+    pause(0.5)
+    scroll_to(panel, fold)
+    pause(1)
+    shoot(viewer, "segment-13-classes")
+    assert len({one.class_id for one in session.store.records.values()}) > 2
+    viewer.close()
+    pause(0.5)
+
+
+def damage(labels: np.ndarray[Any, Any]) -> None:
+    """Let some neighbours be one object, as a program that errs leaves them."""
+    plane = labels[_FRAME]
+    left = [int(i) for i in np.unique(plane[40:-40, 40:-40]) if i]
+    middles = {i: np.argwhere(plane == i).mean(0) for i in left}
+    for _ in range(4):
+        first = left.pop(0)
+        far = [float(np.linalg.norm(middles[i] - middles[first])) for i in left]
+        labels[labels == left.pop(int(np.argmin(far)))] = first
+
+
+def find_stack() -> None:
+    """Show all nuclei of all frames, found, while others are looked for still."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    Desk(viewer, panel)
+    fold = panel.find.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    panel.find.where.value = Choice.ALL
+    panel.find.start.click()
+    wait(lambda: panel.bridge.finder.searched == 3)
+    pause(0.6)
+    shoot(viewer, "segment-16-find-stack")
+    panel.find.cancel.click()
     viewer.close()
     pause(0.5)
 
@@ -310,6 +522,13 @@ class Film:
         self.frames.append(picture)
         self.seconds.append(seconds)
 
+    def shoot(self, name: str) -> None:
+        """Take a picture of the whole window, with the mouse in it."""
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        picture = Image.fromarray(pixels[..., :3])
+        self._draw_mouse(picture, pixels.shape)
+        picture.save(IMAGES / f"{name}.png")
+
     def _draw_mouse(self, picture: Image.Image, shape: tuple[int, ...]) -> None:
         from PIL import ImageDraw
 
@@ -358,6 +577,11 @@ def shoot(viewer: napari.Viewer, name: str) -> None:
     """Take a picture of the whole window."""
     path = IMAGES / f"{name}.png"
     viewer.screenshot(path, canvas_only=False, flash=False)
+
+
+def scroll_to(panel: Any, widget: QWidget) -> None:
+    """Bring a part of the panel on the screen."""
+    panel.findChild(QScrollArea).ensureWidgetVisible(widget)
 
 
 def pause(seconds: float) -> None:
