@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 from scipy import ndimage
+from vispy.gloo.glir import GlirProgram
 
 from napari_sam.data import FOLDER
 from napari_sam.widgets.segment.keyboard.canvas import canvases
@@ -53,6 +54,15 @@ def _enlarged(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
     )
 
 
+def keep_programs() -> None:
+    """Let no layer's shaders be deleted.
+
+    Mesa 22.3's software renderer, as in Debian 12, ends the process when they are: in
+    napari alone, add a Shapes layer, remove it, and let the window be painted.
+    """
+    GlirProgram.delete = lambda self: None
+
+
 class Window:
     """A viewer with one image and the widget.
 
@@ -62,6 +72,7 @@ class Window:
     """
 
     def __init__(self, stack: npt.NDArray[Any]) -> None:
+        keep_programs()
         self.viewer = napari.Viewer()
         self.viewer.window.resize(1400, 900)
         self.image = self.viewer.add_image(stack, name="nuclei")

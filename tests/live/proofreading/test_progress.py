@@ -52,7 +52,7 @@ def test_work_in_a_region_is_work_on_its_slice(three):
     limited = three.add_region((0,), area("box", 5, 5, 20, 20))
     limited = limited.add_region((0,), area("ellipse", 20, 20, 40, 50))
     assert limited.state((0,)) == "untouched"
-    worked = limited.touched((0,), (6, 6, 9, 9))
+    worked = limited.touched((0,), [(6, 6, 9, 9)])
     assert [r.state for r in worked.regions] == ["in progress", "untouched"]
     assert limited.mark_region(1, "complete").state((0,)) == "in progress"
     assert worked.touched((1,)).regions[1].state == "untouched"

@@ -223,15 +223,18 @@ def test_an_edit_that_takes_pixels_from_a_neighbour_is_followed(labels, inner):
     store = opened(labels)
     review = begun(store, Criteria(border=False))
     victim = next(n for n in inner if review.doubt_about(n) is None)
-    mask = store.mask_of(victim, (0,))
-    data = mask.data.copy()
-    rows, columns = np.nonzero(data)
-    data[rows[-4:], columns[-4:]] = False
-    change = store.add((0,), Mask(mask.box, data, 1.0), Rule.REPLACE)
-    review.follow(change)
+    changes = []
+    for _ in range(6):  # never more than half of it, else all of it would go
+        mask = store.mask_of(victim, (0,))
+        rows, columns = (at[: mask.area * 2 // 5] for at in np.nonzero(mask.data))
+        data = np.zeros_like(mask.data)
+        data[rows, columns] = True
+        changes.append(store.add((0,), Mask(mask.box, data, 1.0), Rule.REPLACE))
+        review.follow(changes[-1])
     assert SMALL in review.doubt_about(victim).reasons
-    store.undo(change)
-    review.follow(change)
+    for change in reversed(changes):
+        store.undo(change)
+        review.follow(change)
     assert review.doubt_about(victim) is None
 
 

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_sam.live.source import Source
 from napari_sam.widgets.post import Poster
+from napari_sam.widgets.segment.desk import MODES
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.keyboard.keys import SHORTCUTS, Keys, Shortcut
 from napari_sam.widgets.segment.layers.prompt_layers import PromptLayers
@@ -140,6 +141,19 @@ def test_a_shape_that_is_drawn_is_told_once_at_the_end(window, mode):
     )
     np.testing.assert_allclose(mark.vertices.min(0), (20.5, 20.5), atol=1)
     np.testing.assert_allclose(mark.vertices.max(0), (50.5, 60.5), atol=3)
+
+
+@pytest.mark.window
+def test_an_outline_is_drawn_in_one_go(window):
+    shapes = window.prompts.shapes
+    window.viewer.layers.selection.active = shapes
+    shapes.mode = MODES["outline"][1]
+    window.drag((20, 20), (20, 40), (20, 60), (50, 60), (50, 40), (50, 20), (25, 20))
+    assert len(window.told) == 1
+    ((_, (mark,)),) = window.state()
+    assert mark.kind == "polygon"
+    np.testing.assert_allclose(mark.vertices.min(0), (20.5, 20.5), atol=1)
+    np.testing.assert_allclose(mark.vertices.max(0), (50.5, 60.5), atol=1)
 
 
 @pytest.mark.window

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from napari_sam.live.labels.fresh import Fresh
     from napari_sam.live.values import Index, ObjectRecord
 
 IntBox: TypeAlias = tuple[int, int, int, int]
@@ -121,7 +124,7 @@ class Change:
 
     Attributes
     ----------
-    patches : tuple of Patch
+    patches : sequence of Patch
         In the order in which they were written. They may overlap, so they are
         taken back in the opposite order.
     records_before, records_after : mapping of int to ObjectRecord or None
@@ -129,12 +132,15 @@ class Change:
         was none.
     what : str
         For people, for example "Add object 12".
+    fresh : Fresh or None
+        The same pixels, where it is about new objects on background.
     """
 
-    patches: tuple[Patch, ...]
+    patches: Sequence[Patch]
     records_before: Mapping[int, ObjectRecord | None]
     records_after: Mapping[int, ObjectRecord | None]
     what: str
+    fresh: Fresh | None = None
 
     @property
     def nbytes(self) -> int:
@@ -148,21 +154,84 @@ class Change:
             for mark in plane.marks
         )
         pixels = sum(sys.getsizeof(p) + p.nbytes for p in self.patches)
-        return pixels + _RECORD_BYTES * len(records) + sum(drawn)
+        more = 0 if self.fresh is None else self.fresh.nbytes
+        return pixels + _RECORD_BYTES * len(records) + sum(drawn) + more
 
     @property
     def indices(self) -> frozenset[Index]:
         """The planes on which pixels changed."""
-        return frozenset(patch.index for patch in self.patches)
+        return frozenset(self.boxes)
+
+    @property
+    def boxes(self) -> dict[Index, list[IntBox]]:
+        """Where pixels changed, by plane."""
+        found: dict[Index, list[IntBox]] = {}
+        for patch in _plain(self.patches):
+            found.setdefault(patch.index, []).append(patch.box)
+        return found
 
     def reverse(self) -> Change:
         """Return the change that takes this one back."""
         return Change(
-            tuple(patch.reverse() for patch in reversed(self.patches)),
+            _Patches((self.patches,), back=True),
             self.records_after,
             self.records_before,
             f"Undo: {self.what}",
+            None if self.fresh is None else self.fresh.reverse(),
         )
+
+
+def joined(changes: Sequence[Change]) -> Change:
+    """Return edits that were made one after the other as one."""
+    if len(changes) == 1:
+        return changes[0]
+    before: dict[int, ObjectRecord | None] = {}
+    after: dict[int, ObjectRecord | None] = {}
+    for change in changes:
+        for number, record in change.records_before.items():
+            before.setdefault(number, record)
+        after.update(change.records_after)
+    patches = _Patches([change.patches for change in changes])
+    return Change(patches, before, after, changes[-1].what)
+
+
+class _Patches(Sequence[Patch]):
+    """Those of several edits; what is turned round is made when it is looked at.
+
+    There may be many: to make and keep them all would hold up whoever waits.
+    """
+
+    def __init__(self, parts: Sequence[Sequence[Patch]], *, back: bool = False) -> None:
+        self._parts, self._back = parts, back
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[Patch]:
+        if not self._back:
+            return chain.from_iterable(self._parts)
+        turned = chain.from_iterable(map(reversed, reversed(self._parts)))
+        return (patch.reverse() for patch in turned)
+
+    def __reversed__(self) -> Iterator[Patch]:
+        if not self._back:
+            return chain.from_iterable(map(reversed, reversed(self._parts)))
+        return (patch.reverse() for patch in chain.from_iterable(self._parts))
+
+    @overload
+    def __getitem__(self, at: int) -> Patch: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Patch]: ...
+    def __getitem__(self, at: int | slice) -> Patch | Sequence[Patch]:
+        return tuple(self)[at]
+
+    def plain(self) -> Iterator[Patch]:
+        """Return them in any order and direction."""
+        return chain.from_iterable(map(_plain, self._parts))
+
+
+def _plain(patches: Sequence[Patch]) -> Iterable[Patch]:
+    return patches.plain() if isinstance(patches, _Patches) else patches
 
 
 @dataclass(frozen=True, slots=True)

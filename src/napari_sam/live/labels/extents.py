@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari_sam.live.labels.scan import boxes_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
@@ -38,6 +38,7 @@ class Extents:
         self, labels: npt.NDArray[Any], boxes: Mapping[int, Mapping[Index, IntBox]]
     ) -> None:
         self._labels = labels
+        self._boxes: dict[int, Mapping[Index, IntBox]]
         self._boxes = {number: dict(on) for number, on in boxes.items() if on}
         self.boxes: Mapping[int, Mapping[Index, IntBox]] = MappingProxyType(self._boxes)
 
@@ -87,6 +88,20 @@ class Extents:
             return {number}
         self._set(into, index, union(self.box(into, index), box))
         return {number, into}
+
+    def place(self, index: Index, boxes: Mapping[int, IntBox]) -> None:
+        """Take in where objects are on a plane."""
+        for number, box in boxes.items():
+            self._set(number, index, box)
+
+    def know(self, extents: Mapping[int, Mapping[Index, IntBox]]) -> None:
+        """Take in that objects are there that were nowhere; it is kept as it is."""
+        self._boxes.update(extents)
+
+    def forget(self, ids: Iterable[int]) -> None:
+        """Take in that these objects are nowhere any more."""
+        for number in ids:
+            del self._boxes[number]
 
     def _lose(self, index: Index, lost: Mapping[int, IntBox]) -> None:
         for number, part in lost.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,14 @@ import numpy.typing as npt
 
 from napari_sam.live.labels.changes import Change, IntBox, Patch
 from napari_sam.live.labels.extents import box_around
+from napari_sam.live.labels.fresh import Fresh, put_fresh
 from napari_sam.live.values import ObjectRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari_sam.live.labels.extents import Extents
+    from napari_sam.live.labels.moving import Moved
     from napari_sam.live.values import Index
     from napari_sam.types import BoolArray
 
@@ -49,9 +52,12 @@ class Pen:
         self._extents = extents
         self._records = records
         self._described: dict[int, ObjectRecord | None] = {}
+        # New objects on background, as long as nothing else is written.
+        self._fresh: dict[int, tuple[IntBox, BoolArray]] | None = {}
 
     def write(self, index: Index, box: IntBox, after: npt.NDArray[Any]) -> None:
         """Write the pixels of a box."""
+        self._fresh = None
         there = pixels(self._labels, index, box)
         before = there.copy()
         there[...] = after
@@ -74,12 +80,17 @@ class Pen:
         mask = mask[y0:y1, x0:x1]
         there = pixels(self._labels, index, inner)
         before = there.copy()
+        if number in self._extents.boxes or before[mask].any():
+            self._fresh = None
+        elif self._fresh is not None:
+            self._fresh[number] = inner, mask
         there[mask] = number
         self.patches.append(Patch(index, inner, before, there))
         self.touched |= self._extents.gain(number, index, inner, before, mask)
 
     def recolour(self, number: int, into: int, only: Index | None = None) -> None:
         """Give all pixels of an object to another one, on all planes or on one."""
+        self._fresh = None
         for index, box in list(self._extents.boxes[number].items()):
             if only is None or index == only:
                 there = pixels(self._labels, index, box)
@@ -87,6 +98,19 @@ class Pen:
                 there[before == number] = into
                 self.patches.append(Patch(index, box, before, there))
                 self.touched |= self._extents.move(number, into, index)
+
+    def take_over(self, moved: Moved) -> bool:
+        """Write what was made of a plane; False where it is not the same any more."""
+        there = [pixels(self._labels, moved.index, one.box) for one in moved.patches]
+        pairs = list(zip(there, moved.arrays, strict=True))
+        if not all(np.array_equal(now, before) for now, (before, _) in pairs):
+            return False
+        for now, (_, after) in pairs:
+            now[...] = after
+        self._fresh = None
+        self.patches += moved.patches
+        self._extents.place(moved.index, moved.boxes)
+        return True
 
     def describe(self, record: ObjectRecord) -> None:
         """Set the record of an object."""
@@ -103,7 +127,16 @@ class Pen:
                 self._records.pop(number, None)
             else:
                 self._records[number] = record
-        return Change(tuple(self.patches), before, self._described, what)
+        return Change(
+            tuple(self.patches), before, self._described, what, self._all_fresh()
+        )
+
+    def _all_fresh(self) -> Fresh | None:
+        indices = {patch.index for patch in self.patches}
+        if not self._fresh or len(indices) > 1:
+            return None
+        height, width = self._labels.shape[-2:]
+        return Fresh.of(indices.pop(), self._fresh, self._extents, (height, width))
 
 
 def pixels(labels: npt.NDArray[Any], index: Index, box: IntBox) -> npt.NDArray[Any]:
@@ -113,7 +146,27 @@ def pixels(labels: npt.NDArray[Any], index: Index, box: IntBox) -> npt.NDArray[A
     return view
 
 
-def put(
+def put_all(
+    labels: npt.NDArray[Any],
+    extents: Extents,
+    records: dict[int, ObjectRecord],
+    changes: Iterable[Change],
+) -> None:
+    """Make edits again, or the reverse of some, in their order."""
+    for kind, alike in groupby(changes, _kind):
+        run = list(alike)
+        fresh = [(one.fresh, one.records_after) for one in run if one.fresh is not None]
+        if kind is None or not put_fresh(labels, extents, records, fresh):
+            for change in run:
+                _put(labels, extents, records, change)
+
+
+def _kind(change: Change) -> tuple[Index, bool] | None:
+    fresh = change.fresh
+    return None if fresh is None else (fresh.index, fresh.gone)
+
+
+def _put(
     labels: npt.NDArray[Any],
     extents: Extents,
     records: dict[int, ObjectRecord],

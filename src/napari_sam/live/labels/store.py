@@ -17,12 +17,13 @@ from napari_sam.live.labels.changes import Change, IntBox, Refusal
 from napari_sam.live.labels.edits import cut, fill_gaps, settle, smooth_outline
 from napari_sam.live.labels.extents import union
 from napari_sam.live.labels.objects import Objects
-from napari_sam.live.labels.pen import Pen, pixels, put
+from napari_sam.live.labels.pen import Pen, pixels, put_all
 from napari_sam.live.values import Index, ObjectRecord, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from napari_sam.live.labels.moving import Moved
     from napari_sam.types import BoolArray, Mask
 
     Reshape = Callable[[BoolArray, BoolArray], BoolArray]
@@ -128,6 +129,8 @@ class LabelStore(Objects):
         if not self._fits(number):
             return self._full()
         box, data = _clip(mask, self.plane_shape)
+        if rule is Rule.REPLACE and data.size:
+            self._make_room(pen, index, box, data, number)
         own = self._extents.box(number, index)
         region = union(own, box) if data.size else box
         after = pixels(self.labels, index, region)
@@ -148,6 +151,19 @@ class LabelStore(Objects):
         pen.describe(described(self.records.get(number), number, dict(about)))
         self._use(number)
         return None
+
+    def _make_room(
+        self, pen: Pen, index: Index, box: IntBox, data: BoolArray, number: int
+    ) -> None:
+        """Take away what would lose most of itself: its rest is no object."""
+        below = pixels(self.labels, index, box)[data]
+        for other in np.unique(below[(below > 0) & (below != number)]):
+            there = self._extents.box(int(other), index)
+            if there is None:
+                continue
+            area = np.count_nonzero(pixels(self.labels, index, there) == other)
+            if 2 * np.count_nonzero(below == other) > area:
+                pen.recolour(int(other), 0, index)
 
     def delete(
         self, ids: Iterable[int], *, index: Index | None = None
@@ -207,6 +223,11 @@ class LabelStore(Objects):
         """Round off the outline of an object; others keep their pixels."""
         return self._reshape("Smooth", object_id, index, smooth_outline, margin=8)
 
+    def take_over(self, moved: Moved) -> Change | None:
+        """Write what was made of a plane; None where it is not the same any more."""
+        pen = self._pen()
+        return pen.done(moved.what) if pen.take_over(moved) else None
+
     def update(self, ids: Iterable[int], **fields: Any) -> Change | None:
         """Change fields of records; None where none of the objects is there."""
         there = self._there(ids)
@@ -252,14 +273,15 @@ class LabelStore(Objects):
 
     def undo(self, change: Change) -> None:
         """Take an edit back. Its ids stay used up."""
-        self._put(change.reverse())
+        self.redo_all([change.reverse()])
 
     def redo(self, change: Change) -> None:
         """Do again what was taken back."""
-        self._put(change)
+        self.redo_all([change])
 
-    def _put(self, change: Change) -> None:
-        put(self.labels, self._extents, self._records, change)
+    def redo_all(self, changes: Iterable[Change]) -> None:
+        """Do several edits again in their order; many new objects at once."""
+        put_all(self.labels, self._extents, self._records, changes)
 
     def _pen(self) -> Pen:
         return Pen(self.labels, self._extents, self._records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_sam.live.marks import prompt_of
+from napari_sam.live.prompting.looser import looser
 from napari_sam.live.threads import say
 from napari_sam.models.lane import Priority
-from napari_sam.types import Candidates, PromptError
+from napari_sam.types import Candidates, Mask, PromptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.live.values import Index
     from napari_sam.models.lane import LaneHandle, Request
     from napari_sam.models.protocol import PromptableModel
-    from napari_sam.types import Embedding, Mask
+    from napari_sam.types import Embedding, Prompt
 
 # Two masks that overlap more than this look the same to a person.
 _SAME: Final = 0.95
@@ -31,10 +33,20 @@ NOTHING: Final = "nothing found there; click closer to the middle or draw a box"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What a model said about one object: candidates, or why there are none."""
+    """What a model said about one object: candidates, or why there are none.
+
+    Attributes
+    ----------
+    candidates : Candidates or None
+        As they are shown.
+    error : str
+    drawn : tuple of Mask
+        The candidates as the model draws them, where a person wants others.
+    """
 
     candidates: Candidates | None
     error: str = ""
+    drawn: tuple[Mask, ...] = ()
 
 
 Answered = list[tuple["Asked", Answer]]
@@ -66,6 +78,7 @@ class Answering:
         model: PromptableModel,
         embedding: Embedding,
         lane: LaneHandle,
+        outline: int = 0,
     ) -> None:
         """Ask all questions that wait on a plane, the most urgent ones first.
 
@@ -88,13 +101,13 @@ class Answering:
             if len(batch) > 1:
                 # One of them may be to blame, or all are too much at once.
                 self._alone |= ids
-                self.ask(index, waiting, model, embedding, lane)
+                self.ask(index, waiting, model, embedding, lane, outline)
             else:
                 self._alone -= ids
                 self._answered(index, [(batch[0], Answer(None, say(error)))])
 
         request = lane.submit(
-            partial(answer, model, embedding, batch),
+            partial(answer, model, embedding, batch, outline),
             slot=("answer", index),
             priority=Priority.DRAWING,
             done=done,
@@ -117,9 +130,21 @@ class Answering:
 
 
 def answer(
-    model: PromptableModel, embedding: Embedding, questions: Sequence[Asked]
+    model: PromptableModel,
+    embedding: Embedding,
+    questions: Sequence[Asked],
+    outline: int = 0,
 ) -> list[Answer]:
-    """Answer questions about objects on a plane, in their order; on the lane."""
+    """Answer questions about objects on a plane, in their order; on the lane.
+
+    Parameters
+    ----------
+    model : PromptableModel
+    embedding : Embedding
+    questions : sequence of Asked
+    outline : int
+        How many pixels looser outlines are wanted than the model draws them.
+    """
     answers: list[Answer] = []
     prompts = []
     for asked in questions:
@@ -131,12 +156,44 @@ def answer(
             answers.append(Answer(None, say(error)))
         else:
             answers.append(Answer(None))
-    found = iter(model.decode(embedding, prompts) if prompts else ())
+    found = zip(
+        prompts, model.decode(embedding, prompts) if prompts else (), strict=True
+    )
     for position, each in enumerate(answers):
-        if not each.error:
-            arranged = arrange(next(found))
-            answers[position] = Answer(arranged, "" if arranged else NOTHING)
+        if each.error:
+            continue
+        prompt, candidates = next(found)
+        arranged = arrange(candidates)
+        if arranged is None:
+            answers[position] = Answer(None, NOTHING)
+        else:
+            masks = _with_drawing(arranged.masks, prompt)
+            shown = [_looser(mask, outline, embedding.shape) for mask in masks]
+            order = sorted(range(len(masks)), key=lambda i: shown[i].area)
+            answers[position] = Answer(
+                Candidates(tuple(shown[i] for i in order)),
+                drawn=tuple(masks[i] for i in order),
+            )
     return answers
+
+
+def _with_drawing(masks: tuple[Mask, ...], prompt: Prompt) -> tuple[Mask, ...]:
+    """Offer the area that a person has drawn, too.
+
+    A model takes an outline for a hint. Who has taken the trouble to draw one may
+    want just that.
+    """
+    if prompt.mask is None or len(prompt.points):
+        return masks
+    drawn = Mask.from_array(prompt.mask, score=math.nan)
+    if any(overlap(mask, drawn) > _SAME for mask in masks):
+        return masks
+    return (*masks, drawn)
+
+
+def _looser(mask: Mask, pixels: int, shape: tuple[int, int]) -> Mask:
+    """Move the outline of what a model has drawn."""
+    return mask if math.isnan(mask.score) else looser(mask, pixels, shape)
 
 
 def arrange(candidates: Candidates) -> Candidates | None:
@@ -167,6 +224,11 @@ def overlap(one: Mask, other: Mask) -> float:
     return both / (one.area + other.area - both)
 
 
+def _rank(mask: Mask) -> float:
+    """Put what was drawn by hand, and has no score, behind what a model says."""
+    return -1.0 if math.isnan(mask.score) else mask.score
+
+
 def first_choice(candidates: Candidates, scale: float | None) -> int:
     """Return which candidate is shown first.
 
@@ -180,5 +242,5 @@ def first_choice(candidates: Candidates, scale: float | None) -> int:
     """
     masks = candidates.masks
     if scale is None:
-        return max(range(len(masks)), key=lambda i: masks[i].score)
+        return max(range(len(masks)), key=lambda i: _rank(masks[i]))
     return round(scale * (len(masks) - 1))

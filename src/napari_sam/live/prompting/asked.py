@@ -41,12 +41,16 @@ class Asked:
         The pixels of the committed object that was opened again.
     by : ModelInfo or None
         The model whose candidates are shown; None where they are `base`.
+    drawn : tuple of Mask
+        The candidates as the model draws them, without a person's wish for looser
+        or tighter outlines; none where they are `base`.
     """
 
     shown: Suggestion
     previous: Mask | None = None
     base: Mask | None = None
     by: ModelInfo | None = None
+    drawn: tuple[Mask, ...] = ()
 
     @property
     def index(self) -> Index:
@@ -61,7 +65,8 @@ class Asked:
     @property
     def nbytes(self) -> int:
         """About how much memory it keeps."""
-        return nbytes_of((self.shown.candidates, self.previous, self.shown.marks))
+        shown = self.shown
+        return nbytes_of((shown.candidates, self.drawn, self.previous, shown.marks))
 
     def says(self, index: Index, marks: Sequence[Mark]) -> bool:
         """Whether this is being asked or was answered already."""
@@ -75,19 +80,31 @@ class Asked:
         shown = replace(self.shown, waiting=True, error="")
         return replace(self, shown=shown, previous=self.base)
 
-    def answered(self, candidates: Candidates, choice: int, by: ModelInfo) -> Asked:
+    def redrawn(self) -> Asked:
+        """Return it to be answered once more, because outlines are wanted otherwise."""
+        if self.by is None:
+            return self
+        return replace(self, shown=replace(self.shown, waiting=True, error=""))
+
+    def answered(
+        self,
+        candidates: Candidates,
+        choice: int,
+        by: ModelInfo,
+        drawn: tuple[Mask, ...],
+    ) -> Asked:
         """Return it with its answer."""
         shown = replace(
             self.shown, candidates=candidates, choice=choice, waiting=False, error=""
         )
-        return replace(self, shown=shown, by=by)
+        return replace(self, shown=shown, by=by, drawn=drawn)
 
     def failed(self, error: str) -> Asked:
         """Return it without an answer: an older one is not what was asked for."""
         shown = replace(
             self.shown, candidates=None, choice=0, waiting=False, error=error
         )
-        return replace(self, shown=shown, previous=None)
+        return replace(self, shown=shown, previous=None, drawn=())
 
     def turned(self, step: int) -> Asked | None:
         """Return it with another candidate shown; None where there is no other."""
@@ -96,6 +113,11 @@ class Asked:
             return None
         choice = (self.shown.choice + step) % len(candidates.masks)
         return replace(self, shown=replace(self.shown, choice=choice))
+
+    @property
+    def refined(self) -> Mask | None:
+        """What a correction starts from: what is shown, as the model draws it."""
+        return self.drawn[self.shown.choice] if self.drawn else self.shown.mask
 
     @property
     def scale(self) -> float | None:
@@ -140,7 +162,7 @@ def ask(old: Asked | None, key: Key, index: Index, marks: tuple[Mark, ...]) -> A
         return Asked(Suggestion(key, index, marks, object_id=old.shown.object_id))
     added = _added(old.shown.marks, marks)
     if added is not None:
-        previous = old.previous if old.waiting else old.shown.mask
+        previous = old.previous if old.waiting else old.refined
         if any(mark.positive and mark.kind in _AREAS for mark in added):
             previous = None
     else:

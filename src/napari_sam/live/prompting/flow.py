@@ -24,7 +24,7 @@ from napari_sam.live.threads import say
 from napari_sam.live.values import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.live.labels.store import LabelStore
     from napari_sam.live.prompting.answers import Answered
@@ -52,6 +52,7 @@ class Flow:
         self.classes = ClassList()
         self.on_classes: Callable[[], None] = lambda: None
         self.preferred_scale: float | None = None
+        self.outline = 0
         self.history = History()
         self.on_change: Callable[[Change], None] = lambda change: None
         self.on_prepared: Callable[[str], None] = lambda problem: None
@@ -146,7 +147,9 @@ class Flow:
                 now = asked.failed(answer.error)
             else:
                 choice = first_choice(answer.candidates, self.preferred_scale)
-                now = asked.answered(answer.candidates, choice, model.info)
+                now = asked.answered(
+                    answer.candidates, choice, model.info, answer.drawn
+                )
             self._board.update(now)
             self._news.redraw([now])
             arrived.append(key)
@@ -190,7 +193,12 @@ class Flow:
             self._give_up(index, prepared.problem)
         else:
             self._answering.ask(
-                index, waiting, engine.model, prepared.embedding, engine.lane
+                index,
+                waiting,
+                engine.model,
+                prepared.embedding,
+                engine.lane,
+                self.outline,
             )
 
     def _flush(self) -> None:
@@ -261,6 +269,10 @@ class Flow:
         return change
 
     def _apply(self, change: Change, back: bool) -> None:
+        self._apply_all([change], back)
+
+    def _apply_all(self, changes: Sequence[Change], back: bool) -> None:
         if self.store is not None:
-            (self.store.undo if back else self.store.redo)(change)
-            self._news.changes.append(change.reverse() if back else change)
+            done = [one.reverse() for one in reversed(changes)] if back else changes
+            self.store.redo_all(done)
+            self._news.changes += done

@@ -103,10 +103,10 @@ class Hovering:
         embedding = plane.embedding
         if embedding is None:
             return False
-        scale = self._session.preferred_scale
+        scale, outline = self._session.preferred_scale, self._session.outline
 
         def work() -> Guess | None:
-            mask = _guessed(model, embedding, index, place, scale)
+            mask = _guessed(model, embedding, index, place, scale, outline)
             return None if mask is None else Guess(index, place, mask, draw(mask))
 
         def done(guess: Guess | None) -> None:
@@ -173,10 +173,12 @@ def _guessed(
     index: Index,
     place: tuple[float, float],
     scale: float | None,
+    outline: int,
 ) -> Mask | None:
     """Answer a click as it will be answered when it comes; on the lane."""
     click = Mark("click", np.array([place], np.float32))
-    (given,) = answer(model, embedding, [ask(None, "hover", index, (click,))])
+    asked = ask(None, "hover", index, (click,))
+    (given,) = answer(model, embedding, [asked], outline)
     if given.candidates is None:
         return None
     return given.candidates.masks[first_choice(given.candidates, scale)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.live.labels.changes import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -40,7 +42,8 @@ class News:
         """Tell everything but the refusal."""
         for change in self.changes:
             on_change(change)
-            listener.labels_changed(change)
+        if self.changes:  # all at once: to draw them takes the longest
+            listener.labels_changed(joined(self.changes))
         if self.planes:
             listener.suggestions_changed(self.planes)
         if self.keys:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from napari_sam.live.prompting.asked import Asked, ask, described, reopened
 from napari_sam.live.prompting.commits import Commit
 from napari_sam.live.prompting.listing import Listing
+from napari_sam.live.prompting.looser import MOST
 from napari_sam.live.prompting.news import News
 from napari_sam.live.prompting.state import Listener, Status
 from napari_sam.live.prompting.steps import Added, Edit, Said
@@ -68,6 +69,8 @@ class Session(Listing):
         Is called when there is another list, or another class of new objects.
     preferred_scale : float or None
         The size of candidates that the person chose last, from 0 (smallest) to 1.
+    outline : int
+        How many pixels looser than the model draws them outlines are suggested.
     on_change : callable
         Gets every edit of labels and records, and the reverse of what is undone.
     on_prepared : callable
@@ -182,6 +185,18 @@ class Session(Listing):
             self._news.redraw([turned])
             self._flush()
 
+    def set_outline(self, pixels: int) -> None:
+        """Let outlines be looser by some pixels, tighter below 0, from now on."""
+        wanted = max(-MOST, min(MOST, pixels))
+        if wanted == self.outline:
+            return
+        self.outline = wanted
+        self._answering.stop()
+        for key in self._board:
+            self._board.update(self._board[key].redrawn())
+            self._news.redraw([self._board[key]])
+        self._flush()
+
     def commit(self, keys: Iterable[Key] | None = None) -> None:
         """Make objects of suggestions, by default of all.
 
@@ -262,7 +277,7 @@ class Session(Listing):
         if change is None:
             return after, refused
         self._commits.edited()
-        step = Added(len(found) - len(refused), (change,), self._apply)
+        step = Added(len(found) - len(refused), (change,), self._apply_all)
         if after is not None and self.history.newest is after:
             step = after.and_(step)
             self.history.replace(step)

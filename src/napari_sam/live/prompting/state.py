@@ -62,7 +62,7 @@ class Listener(Protocol):
         """
 
     def labels_changed(self, change: Change) -> None:
-        """Show an edit that was made, or the reverse of one that was undone."""
+        """Show what was edited, or the reverse of what was undone, all as one."""
 
     def status_changed(self, status: Status) -> None:
         """Show what runs."""

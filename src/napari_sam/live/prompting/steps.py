@@ -114,7 +114,7 @@ class Added:
     count : int
     changes : sequence of Change
     apply : callable
-        Takes one of them, and whether it is to be taken back.
+        Takes them in their order, and whether they are to be taken back.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Added:
         self,
         count: int,
         changes: Sequence[Change],
-        apply: Callable[[Change, bool], None],
+        apply: Callable[[Sequence[Change], bool], None],
     ) -> None:
         self.count, self.undone = count, False
         self.what = f"Add {count} object{'s' * (count != 1)}"
@@ -142,11 +142,9 @@ class Added:
     def undo(self) -> None:
         """Take them back."""
         self.undone = True
-        for change in reversed(self._changes):
-            self._apply(change, True)
+        self._apply(self._changes, True)
 
     def redo(self) -> None:
         """Do them again."""
         self.undone = False
-        for change in self._changes:
-            self._apply(change, False)
+        self._apply(self._changes, False)

@@ -18,7 +18,7 @@ from napari_sam.live import rasters
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index, Mark
@@ -56,10 +56,12 @@ class Region:
         vertices = np.asarray(self.area.vertices, np.float64)
         return rasters.ellipse(vertices) if self.area.kind == "ellipse" else vertices
 
-    def meets(self, box: IntBox) -> bool:
-        """Whether a box of its plane may reach into it."""
+    def meets(self, boxes: Iterable[IntBox]) -> bool:
+        """Whether one of some boxes of its plane may reach into it."""
         y0, x0, y1, x1 = rasters.bounds_of(self.outline)
-        return box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3]
+        return any(
+            box[0] < y1 and y0 < box[2] and box[1] < x1 and x0 < box[3] for box in boxes
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,8 +171,8 @@ class Progress:
         del regions[number]
         return replace(self, regions=tuple(regions))
 
-    def touched(self, index: Index, box: IntBox | None = None) -> Progress:
-        """Take in that somebody has edited a plane, in a box of it.
+    def touched(self, index: Index, boxes: Sequence[IntBox] | None = None) -> Progress:
+        """Take in that somebody has edited a plane, in some boxes of it.
 
         What was untouched is in progress; what is complete stays complete. The
         same object is returned where nothing is new.
@@ -181,7 +183,7 @@ class Progress:
             new = new.mark([index], "in progress")
         for number in self.on(index):
             region = self.regions[number]
-            if region.state == "untouched" and (box is None or region.meets(box)):
+            if region.state == "untouched" and (boxes is None or region.meets(boxes)):
                 new = new.mark_region(number, "in progress")
         return new
 

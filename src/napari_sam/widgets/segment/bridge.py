@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.live.marks import same
 from napari_sam.live.prompting.session import Session
+from napari_sam.live.proofreading.outlines import Outlines
 from napari_sam.live.proofreading.proofreader import Proofreader
 from napari_sam.live.proposals.finding import Finder
 from napari_sam.live.source import Source
@@ -72,6 +73,8 @@ class Bridge:
         Is called when there is something to say about what it finds.
     proofreader : Proofreader
         Goes from one doubtful object to the next.
+    outlines : Outlines
+        Moves those of all objects of a slice.
     framed : callable
         Returns pictures that are drawn on a slice beside the suggestions.
     standing : Standing
@@ -100,6 +103,7 @@ class Bridge:
         self.session = Session(post, self, annotator=annotator)
         self.finder = Finder(self.session, post, self._found, self._drawing)
         self.proofreader = Proofreader(self.session, post)
+        self.outlines = Outlines(self.session, post, self._noticed)
         self.framed: Callable[[Index], Sequence[Placed]] = lambda index: ()
         self.found_changed: Callable[[], None] = lambda: None
         self.watchers: list[Watcher] = []
@@ -176,6 +180,7 @@ class Bridge:
         self.leave()
         self.finder.close()
         self.proofreader.close()
+        self.outlines.close()
         self.session.close()
         self._threads.close()
 
@@ -342,6 +347,8 @@ class Bridge:
             "redo": self.redo,
             "new_object": self.new_object,
             "toggle": self.toggle,
+            "looser": lambda: self.set_outline(self.session.outline + 1),
+            "tighter": lambda: self.set_outline(self.session.outline - 1),
             **self.touch.actions(),
             **self.standing.actions(),
             **self.proofreader.actions(),
@@ -372,6 +379,11 @@ class Bridge:
         if self.desk is not None:
             self.desk.prompts.positive = not self.desk.prompts.positive
             self._told.tool_changed()
+
+    def set_outline(self, pixels: int) -> None:
+        """Suggest looser outlines than the model draws, tighter ones below 0."""
+        self.session.set_outline(pixels)
+        self._told.tool_changed()
 
     def set_one_click(self, on: bool) -> None:
         """Let every click begin another object, and keep the one before it."""

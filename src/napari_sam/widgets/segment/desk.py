@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 MODES = {
     "click": ("points", "add"),
     "box": ("shapes", "add_rectangle"),
-    "outline": ("shapes", "add_polygon"),
+    "outline": ("shapes", "add_polygon_lasso"),
     "scribble": ("shapes", "add_path"),
 }
+# What a person may choose in napari's own controls instead.
+_ALIKE = {"add_polygon": "add_polygon_lasso"}
 
 
 class Desk:
@@ -122,7 +124,8 @@ class Desk:
         active = self._viewer.layers.selection.active
         for name, (layer, mode) in MODES.items():
             ours = getattr(self.prompts, layer)
-            if active is ours and str(ours.mode) == mode:
+            now = str(ours.mode)
+            if active is ours and _ALIKE.get(now, now) == mode:
                 return name
         return None
 

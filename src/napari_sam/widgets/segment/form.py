@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox
+from magicgui.widgets import CheckBox, ComboBox, SpinBox
 from qtpy.QtWidgets import QFileDialog
 
+from napari_sam.live.prompting.looser import MOST
 from napari_sam.live.values import Rule
 from napari_sam.models.catalog import list_models
 from napari_sam.widgets.rows import Rows
@@ -29,7 +30,10 @@ _LABELS_TIP = (
     "Where the objects go. A new layer appears with the first object; objects that "
     "are there already can be worked on too."
 )
-_RULE_TIP = "What happens where a new object lies on one that is there already."
+_RULE_TIP = (
+    "What happens where a new object lies on one that is there already. What would "
+    "lose more than half of itself is replaced altogether."
+)
 _ONE_CLICK_TIP = (
     "For crowded images: each click is another object, and the one before it is "
     "kept without Enter."
@@ -37,6 +41,11 @@ _ONE_CLICK_TIP = (
 _HOVER_TIP = (
     "Where the mouse rests, a dashed line shows what a click would outline. Works with "
     "the built-in model, on slices that are prepared."
+)
+_OUTLINE_TIP = (
+    "Where an object ends is a convention. Above 0 all suggestions are looser by so "
+    "many pixels than the model draws them, below 0 tighter. Objects that are there "
+    "already stay as they are."
 )
 _DEVICE_TIP = "Which part of this computer runs the model."
 
@@ -86,6 +95,13 @@ class Form:
         self.hover = CheckBox(
             label="", text="Show a suggestion under the mouse", tooltip=_HOVER_TIP
         )
+        self.outline = SpinBox(
+            label="Looser (pixels)",
+            value=0,
+            min=-MOST,
+            max=MOST,
+            tooltip=_OUTLINE_TIP,
+        )
         self.device = ComboBox(
             label="Run on",
             choices=[
@@ -98,7 +114,7 @@ class Form:
         )
         self._chosen = self.model.value
         self.what = Rows(self.image, self.model, self.labels)
-        self.how = Rows(self.one_click, self.hover, self.rule)
+        self.how = Rows(self.one_click, self.hover, self.outline, self.rule)
         self.more = Rows(self.device)
         self.model.changed.connect(self._model_chosen)
         self.device.changed.connect(lambda _: model_changed())
@@ -121,6 +137,11 @@ class Form:
         with self.model.changed.blocked():
             self.model.choices = _models(self._files)
             self.model.value = chosen
+
+    def show_outline(self, pixels: int) -> None:
+        """Say how much looser outlines are than the model draws them."""
+        with self.outline.changed.blocked():
+            self.outline.value = pixels
 
     def offer_images(self, layers: Sequence[Image], active: object) -> None:
         """Offer these layers; the selected one is taken, else the one before."""

@@ -162,6 +162,7 @@ class Segment(QWidget):
         form.rule.changed.connect(self._rule_chosen)
         form.one_click.changed.connect(bridge.set_one_click)
         form.hover.changed.connect(self._hover_chosen)
+        form.outline.changed.connect(bridge.set_outline)
         self._rule_chosen()
 
     # What the bridge tells.
@@ -211,8 +212,9 @@ class Segment(QWidget):
         self.form.offer_labels(desk.offered(), now)
 
     def tool_changed(self) -> None:
-        """Say what the mouse does."""
+        """Say what the mouse does, and how loose suggestions are."""
         desk = self.bridge.desk
+        self.form.show_outline(self.bridge.session.outline)
         if desk is not None:
             self.view.show_tool(desk.tool, desk.prompts.positive)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 TOOLS = {
     "click": ("Click", "Click on an object."),
     "box": ("Box", "Drag a box around an object. Several boxes are several objects."),
-    "outline": ("Outline", "Click the corners of a rough outline, Esc ends it."),
-    "scribble": ("Scribble", "Click along a line through the object, Esc ends it."),
+    "outline": ("Outline", "Drag around an object."),
+    "scribble": ("Scribble", "Drag along a line through the object."),
 }
 _SIGNS = {
     True: ("+  Part of it", "What you draw next belongs to the object."),

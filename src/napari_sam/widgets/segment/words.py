@@ -90,11 +90,12 @@ def suggestion(suggestions: Mapping[Key, Suggestion], current: Key | None) -> st
         return f"Outlining…{others}"
     masks = shown.candidates.masks
     sure = f"confidence {shown.mask.score:.2f}"
-    if math.isnan(shown.mask.score):  # no model has outlined it
+    no_model = math.isnan(shown.mask.score)
+    if len(masks) == 1:
         text = "The object as it is: click to change it."
-    elif len(masks) == 1:
-        text = f"Suggestion: {sure}."
+        text = text if no_model else f"Suggestion: {sure}."
     else:
+        sure = "just what you drew" if no_model else sure
         size = size_of(masks, shown.choice)
         text = f"Suggestion {shown.choice + 1} of {len(masks)}{size}: {sure}."
     return f"{text}{others}"

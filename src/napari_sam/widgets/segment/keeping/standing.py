@@ -140,8 +140,8 @@ class Standing(Watcher):
         progress = new = self.progress
         if new is None:
             return
-        for patch in change.patches:
-            new = new.touched(patch.index, patch.box)
+        for index, boxes in change.boxes.items():
+            new = new.touched(index, boxes)
         if new is not progress:
             self._bridge.keeper.mark(new)
             self._show()
@@ -202,11 +202,9 @@ class Standing(Watcher):
     def _state_of(self, region: Region) -> State:
         """Return the state of a new region: it is begun where objects reach in."""
         store = self._bridge.session.store
-        for boxes in () if store is None else store.extents.values():
-            box = boxes.get(region.index)
-            if box is not None and region.meets(box):
-                return "in progress"
-        return "untouched"
+        extents = () if store is None else store.extents.values()
+        boxes = (on[region.index] for on in extents if region.index in on)
+        return "in progress" if region.meets(boxes) else "untouched"
 
 
 def _show_slice(viewer: ViewerModel, desk: Desk, index: Index) -> None:

@@ -22,6 +22,8 @@ NOTHING = "There is no object under the mouse."
 # With Shift: without it these keys choose napari's own tools.
 ALL_SHORTCUTS = (
     *SHORTCUTS,
+    Shortcut("looser", ".", "Looser outline"),
+    Shortcut("tighter", ",", "Tighter outline"),
     Shortcut("merge", "Shift+J", "Join two objects: once on each"),
     Shortcut("split", "Shift+S", "Split the object under the mouse"),
     Shortcut("fill", "Shift+F", "Fill its holes"),

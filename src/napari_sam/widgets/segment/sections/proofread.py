@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from magicgui.widgets import CheckBox
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.widgets.segment.layers import visiting
 from napari_sam.widgets.segment.layers.look import pixel_on_screen
@@ -29,6 +30,9 @@ _TICK_MS: Final = 500
 _ASK_TIP = (
     "The model outlines every object once more, behind whatever else you do. Where it "
     "comes to something else, the object is doubtful."
+)
+_MOVE_TIP = (
+    "Move the outlines of all objects of this slice by one pixel {}. One step to undo."
 )
 
 
@@ -58,6 +62,8 @@ class Proofread(QWidget):
         self.delete = push("Delete", "Delete this object on all slices (Shift+D).")
         self.refine = push("Refine", "Work on this object with clicks (Shift+R).")
         self.previous = push("Previous (K)", "Back to the one before.")
+        self.tighter = push("Tighter", _MOVE_TIP.format("inwards"))
+        self.looser = push("Looser", _MOVE_TIP.format("outwards, until they meet"))
         self.next = push("Next (J)", "Leave it as it is for now.")
         self.ask = CheckBox(label="", text="Ask the model too", tooltip=_ASK_TIP)
         self.says, self.asked, self.bar = paragraph(), paragraph(), QProgressBar()
@@ -72,6 +78,7 @@ class Proofread(QWidget):
             self.says,
             row_of(self.accept, self.delete, self.refine),
             row_of(self.previous, self.next),
+            row_of(QLabel("All outlines here"), self.tighter, self.looser),
             self.ask.native,
             self.bar,
             self.asked,
@@ -85,7 +92,10 @@ class Proofread(QWidget):
 
     def _join(self) -> None:
         reader = self._reader
+        move = self._bridge.outlines.move
         for pressed, action in (
+            (self.tighter, partial(move, -1)),
+            (self.looser, partial(move, 1)),
             (self.start, reader.start),
             (self.cancel, reader.cancel),
             (self.accept, reader.accept),
@@ -111,6 +121,8 @@ class Proofread(QWidget):
         self.says.setText(words.state(state, review, objects))
         self.start.setEnabled(bool(objects) and not looking)
         self.cancel.setEnabled(looking or asked.busy)
+        for button in (self.tighter, self.looser):
+            button.setEnabled(bool(objects))
         for button in (self.accept, self.delete, self.refine):
             button.setEnabled(here)
         for button in (self.previous, self.next):
