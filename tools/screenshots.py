@@ -3,7 +3,8 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`find_stack`, `complete`, `proofread`, `models`, `hover`, `classes`, `live_loop`.
+`find_stack`, `complete`, `proofread`, `models`, `hover`, `outline`, `classes`,
+`live_loop`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ def main(names: list[str]) -> None:
             proofread,
             models,
             hover,
+            outline,
             classes,
             live_loop,
         )
@@ -272,6 +274,28 @@ def hover() -> None:
     film = Film(viewer, desk)
     film.mouse = desk.at(third)
     film.shoot("segment-15-hover")
+    viewer.close()
+    pause(0.5)
+
+
+def outline() -> None:
+    """Show a suggestion that is looser than the model draws it."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    place = desk.nuclei()[0]
+    camera = camera_of(viewer)
+    camera.center = (0, *place)
+    camera.zoom *= 4
+    desk.click(place)
+    desk.answered()
+    for _ in range(3):
+        desk.press(Qt.Key.Key_Period)
+    desk.answered()
+    pause(0.5)
+    shoot(viewer, "segment-16-looser")
     viewer.close()
     pause(0.5)
 
