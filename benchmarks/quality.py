@@ -7,6 +7,7 @@ index.csv); the images are those that `training/pocket/split.json` keeps aside.
 Prints the figures of `docs/models.md`, with intervals of 95 % from resampled images,
 and exits 1 where a target is missed. With several files of weights ("pocket" is what
 ships) they are asked the same and stand side by side; the last one is judged.
+`napari_sam.training.card` makes the tables of the page from what `--json` writes.
 Timings are refused while another process keeps the processor busy.
 """
 
@@ -86,18 +87,18 @@ class Scores:
         draws = random.integers(0, len(self.found), (RESAMPLED, len(self.found)))
         figures: dict[str, list[float]] = defaultdict(list)
         for draw in draws:
-            for name in ("box", "centre_click", "any_click"):
-                parts = self.ious[name]
-                figures[name].append(
-                    float(np.concatenate([parts[i] for i in draw]).mean())
-                )
-            found = sum((self.found[i] for i in draw), Agreement())
-            figures["f1_50"].append(found.f1_at(0.5))
-            figures["f1_75"].append(found.f1_at(0.75))
+            for name, value in self._drawn(draw).rows().items():
+                figures[name].append(value)
         return {
             name: (float(np.quantile(v, 0.025)), float(np.quantile(v, 0.975)))
             for name, v in figures.items()
+            if name not in ("images", "objects")
         }
+
+    def _drawn(self, draw: Array) -> Scores:
+        ious = {name: [parts[i] for i in draw] for name, parts in self.ious.items()}
+        yolo = [self.found_yolo[i] for i in draw] if self.found_yolo else []
+        return Scores(ious, [self.found[i] for i in draw], yolo)
 
 
 def score_image(
@@ -241,20 +242,18 @@ TARGETS = {
 }
 
 
-def missed(figures: dict[str, dict[str, float]]) -> list[str]:
-    """Return a line for each target that `figures` miss."""
-    lines = []
+def judge(figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Return each target that `figures` say something about, and whether it is met."""
+    judged = []
     for group, targets in TARGETS.items():
         for name, (sign, target) in targets.items():
             value = figures.get(group, {}).get(name)
             if value is None:
                 continue
-            reached = value >= target if sign == ">=" else value <= target
-            if not reached:
-                lines.append(
-                    f"missed: {group}, {name} is {value:.3f}, wanted {sign} {target}"
-                )
-    return lines
+            met = value >= target if sign == ">=" else value <= target
+            row = {"group": group, "figure": name, "value": value}
+            judged.append(row | {"wanted": f"{sign} {target}", "met": met})
+    return judged
 
 
 def main() -> int:
@@ -290,25 +289,35 @@ def main() -> int:
     print(f"{platform.processor() or platform.machine()}, {arguments.threads} threads")
     print(f"torch {torch.__version__}, part {arguments.part}")
     print("columns:", ", ".join(arguments.weights), "; interval of the last")
-    for group, scores in columns[-1].items():
+    intervals = {group: scores.intervals() for group, scores in columns[-1].items()}
+    for group in columns[-1]:
         print(f"\n{group}")
-        intervals = scores.intervals()
         rows = [column[group].rows() for column in columns]
         for name in rows[-1]:
             values = " ".join(f"{row[name]:8.3f}" for row in rows)
-            low, high = intervals.get(name, (None, None))
+            low, high = intervals[group].get(name, (None, None))
             interval = "" if low is None else f"   ({low:.3f} to {high:.3f})"
             print(f"  {name:27} {values}{interval}")
     print()
     for name, value in speed.items():
         print(f"{name:30} {value:8.3f}")
     figures = {group: scores.rows() for group, scores in columns[-1].items()}
+    judged = judge(figures | {"speed": speed})
     if arguments.json:
-        text = json.dumps({"quality": figures, "speed": speed}, indent=1)
-        arguments.json.write_text(text + "\n", "utf-8")
-    lines = missed(figures | {"speed": speed})
-    print("\n".join(lines) if lines else "all targets are met")
-    return 1 if lines else 0
+        report = {
+            "quality": figures,
+            "intervals": intervals,
+            "speed": speed,
+            "targets": judged,
+        }
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    missed = [row for row in judged if not row["met"]]
+    for row in missed:
+        place, value = f"{row['group']}, {row['figure']}", row["value"]
+        print(f"missed: {place} is {value:.3f}, wanted {row['wanted']}")
+    if not missed:
+        print("all targets are met")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -108,6 +108,24 @@ def test_pixels_and_labels_of_a_crop_stay_on_top_of_each_other(example):
         assert difference > 2 * grey[far].std() or difference > 40
 
 
+def test_without_strong_changes_a_crop_is_a_part_of_the_image(example):
+    scales, strong_scales = [], []
+    for seed in range(8):
+        for strong, found in ((False, scales), (True, strong_scales)):
+            random = np.random.default_rng(seed)
+            crop = random_crop(example, 0.7, random, strong=strong)
+            areas = np.bincount(crop["labels"].ravel())[1:]
+            whole = np.bincount(example.labels.ravel())[1 : len(areas) + 1]
+            if areas.size:
+                found.append(float(np.sqrt((areas / whole).max())))
+            if not strong:
+                # Bilinear sampling leaves the range of the image.
+                low, high = example.pixels.min(), example.pixels.max()
+                assert crop["pixels"].min() >= low
+                assert crop["pixels"].max() <= high
+    assert max(scales) < 1.2 < max(strong_scales)
+
+
 def test_recolouring_keeps_shape_dtype_and_range(example):
     colour = example.pixels[:64, :64].copy()
     colour[..., 2] //= 2

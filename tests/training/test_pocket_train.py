@@ -71,7 +71,16 @@ def test_a_training_from_what_ships_starts_as_good_and_keeps_its_norms(data, tmp
             assert torch.equal(value, trained[name]), name
         elif value.is_floating_point():
             assert torch.allclose(value, trained[name], atol=1e-3), name
-    assert (tmp_path / "run" / "config.yaml").exists()
+    written = {path.name for path in (tmp_path / "run").iterdir()}
+    assert written == {"checkpoint.pt", "config.yaml", "curves.png"}
+
+
+def test_a_configuration_says_only_what_differs_from_another(tmp_path):
+    settings(tmp_path, seed=3, rate=0.5)
+    ablation = tmp_path / "ablation.yaml"
+    ablation.write_text("base: config.yaml\nseed: 4\n", "utf-8")
+    config = read_config(ablation)
+    assert (config.seed, config.rate, config.steps) == (4, 0.5, 4)
 
 
 def test_a_misspelt_setting_is_refused(tmp_path):

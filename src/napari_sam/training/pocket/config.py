@@ -1,12 +1,13 @@
 """What determines a training of the pocket model, beside the data.
 
 A run is described by a YAML file with the fields of `Config`; what is left out has
-its default. The configuration is copied into the run's folder.
+its default, or with `base: FILE` what that file beside it says. The whole configuration
+is copied into the run's folder.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
@@ -71,6 +72,9 @@ class Config(BaseModel):
     kinds : dict
         How often crops of each kind are drawn, relatively; "synthetic" are scenes
         that are made up.
+    strong : bool
+        Scale crops and change their intensities as widely as microscopes differ;
+        else they are cut, turned and scaled a little.
     evaluate_every : int
         Steps between two looks at the validation part; 0 for none.
     evaluate_objects : int
@@ -101,16 +105,23 @@ class Config(BaseModel):
         "phase": 0.14,
         "synthetic": 0.08,
     }
+    strong: bool = True
     evaluate_every: int = 0
     evaluate_objects: PositiveInt = 8
 
 
 def read_config(path: Path) -> Config:
     """Read and check a configuration."""
-    return Config.model_validate(yaml.safe_load(path.read_text("utf-8")) or {})
+    return Config.model_validate(_fields(path))
 
 
 def write_config(config: Config, path: Path) -> None:
     """Write all fields, so that a run's folder says what was trained."""
     fields = config.model_dump(mode="json")
     path.write_text(yaml.safe_dump(fields, sort_keys=False), "utf-8")
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    fields: dict[str, Any] = yaml.safe_load(path.read_text("utf-8")) or {}
+    base = fields.pop("base", None)
+    return fields if base is None else _fields(path.parent / base) | fields

@@ -123,7 +123,7 @@ class Crops(IterableDataset[dict[str, Array]]):
             example = self._example(kind, random)
             # Whole cells are several times larger than nuclei.
             smallest = 0.45 if kind == "phase" else 0.7
-            crop = random_crop(example, smallest, random)
+            crop = random_crop(example, smallest, random, strong=config.strong)
             labels, middle = crop["labels"], crop["centreness"]
             crop |= dense_targets(labels, middle)
             crop |= draw_prompts(labels, middle, config.objects, random, config.prompts)
@@ -142,12 +142,15 @@ class Crops(IterableDataset[dict[str, Array]]):
 
 
 def random_crop(
-    example: Example, low: float, random: np.random.Generator
+    example: Example, low: float, random: np.random.Generator, *, strong: bool = True
 ) -> dict[str, Array]:
-    """Cut, scale (from `low` up), flip and recolour one crop of 256 × 256."""
+    """Cut and flip one crop of 256 × 256; if `strong`, scale (from `low` up), recolour.
+
+    Without it the scale is hardly changed.
+    """
     height, width = example.labels.shape
     smallest = CROP / min(height, width)
-    if random.random() < 0.3:
+    if random.random() < 0.3 or not strong:
         scale = random.uniform(0.9, 1.15)
     else:
         scale = float(np.exp(random.uniform(np.log(low), np.log(2.2))))
@@ -167,8 +170,9 @@ def random_crop(
         pixels, labels, middle = pixels[:, ::-1], labels[:, ::-1], middle[:, ::-1]
     if random.random() < 0.5:
         pixels, labels, middle = pixels.swapaxes(0, 1), labels.T, middle.T
+    pixels = recolour(pixels, random) if strong else pixels.astype(np.uint8)
     return {
-        "pixels": np.ascontiguousarray(recolour(pixels, random).transpose(2, 0, 1)),
+        "pixels": np.ascontiguousarray(pixels.transpose(2, 0, 1)),
         "labels": np.ascontiguousarray(labels).astype(np.int64),
         "centreness": np.ascontiguousarray(middle),
     }

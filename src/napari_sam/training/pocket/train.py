@@ -4,8 +4,8 @@
 
 `CONFIG.yaml` has the fields of `config.Config`. A checkpoint is written beside and
 renamed, so a killed training goes on from the last one. The run's folder also has the
-whole configuration, `curve.csv` with the losses, and `validation.csv` with what the
-averaged weights reach on the validation part.
+whole configuration, `curve.csv` with the losses, `validation.csv` with what the
+averaged weights reach on the validation part, and at the end `curves.png`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from napari_sam.models.pocket.network import REGION, Features, PocketNetwork
 from napari_sam.training.pocket.config import Config, read_config, write_config
+from napari_sam.training.pocket.curves import save_curves
 from napari_sam.training.pocket.data import Crops, find_sources
 from napari_sam.training.pocket.evaluate import evaluate
 from napari_sam.training.pocket.export import SHIPPED, averaged, exported_state
@@ -224,6 +225,7 @@ def train(trainer: Trainer, data: Path, save_minutes: float, stop_at: int) -> No
     trainer.save()
     if config.evaluate_every:
         _validate(trainer, data)
+    save_curves([out], out / "curves.png")
 
 
 def _validate(trainer: Trainer, data: Path) -> None:
