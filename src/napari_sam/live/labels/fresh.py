@@ -130,10 +130,10 @@ def put_fresh(
 
 
 def _as_left(extents: Extents, fresh: Fresh) -> bool:
-    """Whether the objects are where they were, or nowhere."""
+    """Whether the objects have got no pixel since then, or are nowhere."""
     boxes = extents.boxes
-    if fresh.gone:
-        return all(boxes.get(number) == on for number, on in fresh.extents.items())
+    if fresh.gone:  # who gets one, even inside its box, gets another mapping
+        return all(boxes.get(number) is on for number, on in fresh.extents.items())
     return boxes.keys().isdisjoint(fresh.extents)
 
 
