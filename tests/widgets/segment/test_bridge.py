@@ -441,13 +441,17 @@ def test_saved_objects_are_not_offered(person, image, nuclei, pump, frames, tmp_
     person.settle()
     folder, done = tmp_path / "saved", []
     keeper = person.bridge.keeper
-    assert not keeper.would_replace(folder, image)
+    earlier = []
+    keeper.look_for_save(folder, image, earlier.append, earlier.clear)
+    pump.until(lambda: earlier)
     keeper.save(folder, image, overwrite=False, done=done.append, failed=done.clear)
     pump.until(lambda: done)
     assert done[0].objects == 1
     assert np.array_equal(tifffile.imread(done[0].labels), person.labels.data)
     assert keeper.unsaved == 0
-    assert keeper.would_replace(folder, image)
+    keeper.look_for_save(folder, image, earlier.append, earlier.clear)
+    pump.until(lambda: len(earlier) == 2)
+    assert earlier == [False, True]
     person.bridge.close()
     later = Person(ViewerModel(), pump)
     later.bridge.open(later.viewer.add_image(frames, name="nuclei"))

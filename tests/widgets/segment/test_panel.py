@@ -229,6 +229,7 @@ def test_a_window_with_unsaved_objects_asks(panel, image, places, qtbot):
         lambda: unsaved[0],
         lambda: saved.pop(0),
         lambda _: answers.pop(0),
+        panel.end,
     )
     assert not leaving.eventFilter(window, QCloseEvent())
     assert not leaving.eventFilter(window, ByHand())

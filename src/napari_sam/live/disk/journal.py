@@ -54,9 +54,10 @@ class Journal:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or None
         A new one (`keeping.new_folder`), or one that was restored: its session
-        goes on.
+        goes on. `start` gets one that is not known yet; changes can be handed in
+        before.
     shape : tuple of int
     dtype : numpy dtype
         Of the labels.
@@ -71,7 +72,7 @@ class Journal:
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         *,
         shape: Sequence[int],
         dtype: npt.DTypeLike,
@@ -107,7 +108,7 @@ class Journal:
         """How many changes lie nowhere else; restored work counts as one."""
         return self._position - self._saved
 
-    def start(self, base: Objects | None = None) -> None:
+    def start(self, base: Objects | None = None, folder: Path | None = None) -> None:
         """Take the folder, so that nobody else writes there.
 
         Parameters
@@ -115,6 +116,8 @@ class Journal:
         base : Objects, optional
             Objects that are there already: they are kept with the first change.
             Not needed for a session that was restored.
+        folder : Path, optional
+            Where it was not known before.
 
         Raises
         ------
@@ -123,6 +126,9 @@ class Journal:
         """
         if self._thread is not None:
             raise JournalError("this journal was started before")
+        self.folder = folder = folder or self.folder
+        if folder is None:
+            raise JournalError("this journal has no folder")
         start = None
         if base is not None:
             self._about.next_id = base.next_id
@@ -133,7 +139,7 @@ class Journal:
         self._stop = False
         thread = threading.Thread(
             target=self._run,
-            args=(ready, start),
+            args=(ready, Folder(folder), start),
             name="napari-sam journal",
             daemon=True,  # `close` at exit waits for it, but not forever
         )
@@ -198,8 +204,7 @@ class Journal:
 
     # What follows runs on the thread.
 
-    def _run(self, ready: Future[None], base: Base | None) -> None:
-        folder = Folder(self.folder)
+    def _run(self, ready: Future[None], folder: Folder, base: Base | None) -> None:
         try:
             with contextlib.ExitStack() as files:
                 files.enter_context(folder.held())

@@ -94,13 +94,18 @@ class Segment(QWidget):
         self.view.fold("Models", self.models)
         self.saving = Saving(self, self.bridge, self.noticed)
         self._leaving = Leaving(
-            self, lambda: self.bridge.keeper.unsaved, self.saving.save_and_wait, ask
+            self,
+            lambda: self.bridge.keeper.unsaved,
+            self.saving.save_and_wait,
+            ask,
+            self.end,
         )
         self._join()
         self._listen(True)
 
         def destroyed() -> None:  # a method of ours would not be called any more
             self._stop()
+            self._leaving.ignore()
             self.models.end()
             self.classes.end()
             self.bridge.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,17 @@ from napari_sam.live.class_text import FILE as CLASSES
 from napari_sam.live.class_text import to_text
 from napari_sam.live.classes import ClassList
 from napari_sam.live.disk import keeping, loading, saving
-from napari_sam.live.disk.journal import Journal
 from napari_sam.live.disk.restoring import restore
 from napari_sam.live.disk.snapshot import Snapshot
 from napari_sam.live.labels.changes import Change
 from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.proofreading.progress import begun
-from napari_sam.live.proofreading.progress_file import ProgressFile, read_progress
+from napari_sam.live.proofreading.progress_file import read_progress
 from napari_sam.live.threads import Threads, say
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.segment.desk import empty_store
 from napari_sam.widgets.segment.keeping.about import path_of, pixel_size, text_of
+from napari_sam.widgets.segment.keeping.writing import Look, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,28 +70,26 @@ class Keeper:
         self._threads, self._post = threads, post
         self._offered, self._notice = offered, notice
         self._source: Source | None = None
-        self._print = ""  # the image's fingerprint
+        self._look: Look | None = None
+        self._print = ""  # the image's fingerprint, when it is known
         self._store: LabelStore | None = None
-        self._journal: Journal | None = None
-        self._starting: threading.Thread | None = None
-        self._early: list[Change] = []  # made before there was a journal
+        self._writing: Writing | None = None  # since the first edit
         self._snapshot: Snapshot | None = None
         self._known: Path | None = None  # whose objects are in the viewer
         self._based = False  # there were objects before the first edit
         self.progress: Progress | None = None
-        self._beside: ProgressFile | None = None  # keeps it beside the journal
         self.classes = ClassList()
         self.began: Callable[[], None] = lambda: None
 
     @property
     def folder(self) -> Path | None:
-        """Where the objects are kept; None where nothing has been done yet."""
-        return None if self._journal is None else self._journal.folder
+        """Where the objects are kept; None where nothing is yet."""
+        return None if self._writing is None else self._writing.folder
 
     @property
     def unsaved(self) -> int:
         """How many changes lie nowhere else."""
-        return len(self._early) if self._journal is None else self._journal.unsaved
+        return 0 if self._writing is None else self._writing.journal.unsaved
 
     def open(
         self,
@@ -114,23 +111,17 @@ class Keeper:
         self.leave()
         self._source, self._known = source, known
         self._use(store)
-        path = path_of(image)
+        look = self._look = Look(source, path_of(image))
 
-        def look() -> tuple[str, list[Left]]:
-            found = keeping.fingerprint(source, path)
-            return found, keeping.find_all(None, found)
-
-        def looked(found: tuple[str, list[Left]]) -> None:
-            if self._source is not source:
+        def looked(found: list[Left]) -> None:
+            if self._look is not look:
                 return
-            self._print = found[0]
-            if self._early:
-                self._begin()
-            left = [one for one in found[1] if one.folder != self._known]
+            self._print = look.fingerprint()
+            left = [one for one in found if one.folder != self._known]
             if left and not self.unsaved:
                 self._offered(max(left, key=lambda one: one.when))
 
-        self._threads.run("keep", look, looked, self._failed)
+        self._threads.run("keep", look.left, looked, self._failed)
 
     def attach(
         self,
@@ -168,27 +159,25 @@ class Keeper:
         if self.progress is None or progress is self.progress:
             return
         self.progress = progress
-        if self._beside is not None:
-            self._beside.put(progress)
+        if self._writing is not None:
+            self._writing.put(progress)
         if what:  # counts as work, without pixels
             self.changed(Change((), {}, {}, what))
 
     def leave(self) -> None:
         """Keep nothing any more; what was done is kept."""
         self._end()
-        self._source = self._store = self._known = self.progress = None
+        self._source = self._look = None
+        self._store = self._known = self.progress = None
         self._print = ""
 
     def changed(self, change: Change) -> None:
         """Keep one more edit."""
         if self._snapshot is not None:
             self._snapshot.changed(change)
-        if self._journal is not None:
-            self._journal.append(change)
-            return
-        self._early.append(change)
-        if self._print:
-            self._begin()
+        writing = self._writing or self._begin()
+        if writing is not None:
+            writing.journal.append(change)
 
     def restore(self, left: Left, done: Callable[[LabelStore], None]) -> None:
         """Bring earlier work back; `done` gets its objects."""
@@ -218,8 +207,8 @@ class Keeper:
                 extents=found.extents,
             )
             self._use(store, progress)
-            self._journal = self._new_journal(left.folder, source)
-            self._start(self._journal, None)
+            self._writing = writing = self._new_writing(store, source)
+            writing.start(lambda: left.folder, None)
             done(store)
             for note in (*found.notes, *filter(None, [trouble])):
                 self._notice(note)
@@ -246,13 +235,13 @@ class Keeper:
 
         `more` are further columns of the table, by object.
         """
-        source, store, journal = self._source, self._store, self._journal
+        source, store, writing = self._source, self._store, self._writing
         if source is None or store is None or self._snapshot is not None:
             failed()
             return
         text = text_of(image, source, self._print)
         sizes = pixel_size(image, source)
-        position = 0 if journal is None else journal.position
+        position = 0 if writing is None else writing.journal.position
         progress, classes = self.progress, self.classes
         snapshot = self._snapshot = Snapshot(store)
 
@@ -274,8 +263,8 @@ class Keeper:
             self._threads.run("save", work, saved, not_saved)
 
         def saved(result: Saved | None) -> None:
-            if journal is not None:
-                journal.saved(folder, position)
+            if writing is not None:
+                writing.journal.saved(folder, position)
             if result is not None:
                 done(result)
 
@@ -286,19 +275,43 @@ class Keeper:
 
         self._threads.run("save", snapshot.read, read, not_saved)
 
-    def would_replace(self, folder: Path, image: Image) -> bool:
-        """Whether a folder holds an earlier save of this image.
+    def look_for_save(
+        self,
+        folder: Path,
+        image: Image,
+        found: Callable[[bool], None],
+        failed: Callable[[], None],
+    ) -> None:
+        """Find out whether a folder holds an earlier save of this image.
 
-        Raises
-        ------
-        SaveError
-            If it holds something else.
+        Parameters
+        ----------
+        folder : Path
+        image : Image
+        found : callable
+            Gets whether it does.
+        failed : callable
+            Is called where it holds something else; that is told as a notice.
         """
         source = self._source
         if source is None:
-            return False
+            failed()
+            return
         text = text_of(image, source, self._print)
-        return saving.existing(folder, text) is not None
+
+        def told(earlier: Path | None) -> None:
+            if self._source is source:
+                found(earlier is not None)
+            else:
+                failed()
+
+        def not_told(error: Exception) -> None:
+            self._notice(f"⚠ {say(error)}")
+            failed()
+
+        self._threads.run(
+            "save", partial(saving.existing, folder, text), told, not_told
+        )
 
     def load(
         self,
@@ -340,83 +353,40 @@ class Keeper:
         )
         self._threads.run("load", work, loaded, not_loaded)
 
-    # The journal.
+    # What is written down.
 
-    def _begin(self) -> None:
-        """Start a journal with the first edit."""
-        source, store = self._source, self._store
-        if source is None or store is None or not self._print:
-            return
-        folder = keeping.new_folder(None, self._print)
-        journal = self._journal = self._new_journal(folder, source)
-        if self._beside is not None and self.progress is not None:
-            self._beside.put(self.progress)
-        early, self._early = self._early, []
-        for change in early:
-            journal.append(change)
-        self._start(journal, store if self._based else None, self._known)
-        self.began()
+    def _begin(self) -> Writing | None:
+        """Write from the first edit on."""
+        source, store, look = self._source, self._store, self._look
+        if source is None or store is None or look is None:
+            return None
+        writing = self._writing = self._new_writing(store, source)
+        if self.progress is not None:
+            writing.put(self.progress)
 
-    def _new_journal(self, folder: Path, source: Source) -> Journal:
-        store = self._store
-        dtype = "uint32" if store is None else store.labels.dtype
+        def began() -> None:
+            if self._writing is writing:
+                self.began()
 
-        def failed(text: str) -> None:  # on the threads of these two
-            self._post(partial(self._notice, text))
+        base = store if self._based else None
+        writing.start(look.new_folder, base, self._known, lambda: self._post(began))
+        return writing
 
-        self._beside = ProgressFile(folder, failed)
-        return Journal(
-            folder,
+    def _new_writing(self, store: LabelStore, source: Source) -> Writing:
+        return Writing(
             shape=source.shape,
-            dtype=dtype,
-            about={"name": source.name},
-            failed=failed,
+            dtype=store.labels.dtype,
+            name=source.name,
+            failed=lambda text: self._post(partial(self._notice, text)),
         )
 
-    def _start(
-        self, journal: Journal, base: LabelStore | None, replaces: Path | None = None
-    ) -> None:
-        beside = self._beside
-
-        def work() -> None:
-            try:
-                journal.start(base)
-                if beside is not None:
-                    beside.wait()
-                # It has all that the older one has.
-                if replaces is not None and journal.flush():
-                    keeping.discard(replaces)
-            except NapariSamError as error:
-                self._post(partial(self._failed, error))
-
-        self._starting = _thread(work)
-
     def _end(self) -> None:
-        journal, self._journal, self._early = self._journal, None, []
-        beside, self._beside = self._beside, None
-        starting = self._starting
-
-        def work() -> None:
-            # It may have something to write yet; the window does not wait for it.
-            if starting is not None:
-                starting.join()
-            if beside is not None:
-                beside.wait()  # the journal may remove its folder
-            if journal is not None:
-                journal.close()
-
-        if journal is not None:
-            _thread(work)
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.end()  # the window does not wait for it
 
     def _failed(self, error: Exception) -> None:
         self._notice(say(error))
-
-
-def _thread(work: Callable[[], None]) -> threading.Thread:
-    """Run something that has to be finished whatever is closed meanwhile."""
-    thread = threading.Thread(target=work, name="napari-sam keep")
-    thread.start()
-    return thread
 
 
 def _nothing(_: object) -> None:

@@ -1,7 +1,9 @@
-"""What happens when a window with unsaved objects is closed."""
+"""What happens when a window is closed, or Python ends with one that is open."""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from qtpy.QtCore import QEvent, QObject
@@ -14,7 +16,7 @@ Answer: TypeAlias = Literal["save", "leave", "stay"]
 
 
 class Leaving(QObject):
-    """Asks before a person closes the window that a widget is in.
+    """Asks before a person closes the window that a widget is in, and ends its work.
 
     A program that closes its viewer is not asked: it knows what it does.
 
@@ -27,6 +29,8 @@ class Leaving(QObject):
         Saves, and returns whether it was done.
     ask : callable
         Returns what the person wants.
+    end : callable
+        Ends the work of the widget, while all of the window is still there.
     """
 
     def __init__(
@@ -35,29 +39,42 @@ class Leaving(QObject):
         unsaved: Callable[[], int],
         save: Callable[[], bool],
         ask: Callable[[QWidget], Answer],
+        end: Callable[[], None],
     ) -> None:
         super().__init__(widget)
         self._widget = widget
         self._unsaved, self._save, self._ask = unsaved, save, ask
+        self._end = end
         self._window: QWidget | None = None
+        self._watching = False
 
     def watch(self) -> None:
         """Attend to the window that the widget is in now."""
         window = self._widget.window()
-        if window is self._window or window is self._widget:
+        if window is self._widget or (self._watching and window is self._window):
             return
         self.ignore()
-        self._window = window
+        # Kept when it is ignored, too: Python would free it while Qt still gives
+        # it the event that ends it.
+        self._window, self._watching = window, True
         window.installEventFilter(self)
+        # Once Python has ended, Qt's objects are deleted in no order.
+        atexit.register(self._end)
 
     def ignore(self) -> None:
         """Attend to no window."""
-        if self._window is not None:
+        if self._window is None or not self._watching:
+            return
+        self._watching = False
+        atexit.unregister(self._end)
+        with contextlib.suppress(RuntimeError):  # Qt has deleted it
             self._window.removeEventFilter(self)
-        self._window = None
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Keep the window open where the person wants that."""
+        if event.type() == QEvent.Type.DeferredDelete:
+            self._end()  # the canvas is deleted before the widget
+            return False
         if (
             event.type() != QEvent.Type.Close
             or not event.spontaneous()

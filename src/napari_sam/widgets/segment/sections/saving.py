@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
-from napari_sam.live.disk.saving import SaveError
 from napari_sam.widgets.segment.sections import saving_words as words
 
 if TYPE_CHECKING:
@@ -59,28 +58,28 @@ class Saving:
         if desk is None or folder is None:
             ended(False)
             return
-        try:
-            overwrite = keeper.would_replace(folder, desk.image)
-        except SaveError as error:
-            self._notice(f"⚠ {error}")
+
+        def failed() -> None:
             ended(False)
-            return
-        if overwrite and not self._may_replace(folder):
-            ended(False)
-            return
 
         def saved(what: Saved) -> None:
             self._notice(words.saved(what))
             ended(True)
 
-        keeper.save(
-            folder,
-            desk.image,
-            overwrite=overwrite,
-            done=saved,
-            failed=lambda: ended(False),
-            more={} if desk.labels is None else desk.labels.columns_of_person(),
-        )
+        def looked(earlier: bool) -> None:
+            if earlier and not self._may_replace(folder):
+                failed()
+                return
+            keeper.save(
+                folder,
+                desk.image,
+                overwrite=earlier,
+                done=saved,
+                failed=failed,
+                more={} if desk.labels is None else desk.labels.columns_of_person(),
+            )
+
+        keeper.look_for_save(folder, desk.image, looked, failed)
 
     def open(self) -> None:
         """Ask for a folder, and go on with what was saved there."""
