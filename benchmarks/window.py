@@ -16,7 +16,6 @@ from vispy.gloo.glir import GlirProgram
 
 from napari_sam.data import FOLDER
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,7 +117,7 @@ class Window:
 
     def place(self, y: float, x: float) -> QPoint:
         """Return where a pixel of the image is on the canvas."""
-        camera = camera_of(self.viewer)
+        camera = self.viewer.scene.camera
         world = self.image.data_to_world((0, y, x))[-2:]
         middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
         row, column = middle + (np.array(world) - camera.center[-2:]) * camera.zoom

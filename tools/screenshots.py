@@ -25,7 +25,6 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QWidget
 
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.sections.find_where import Choice
 from napari_sam.widgets.segment.view import Fold
 
@@ -286,7 +285,7 @@ def outline() -> None:
     panel.hint.hide()
     desk = Desk(viewer, panel)
     place = desk.nuclei()[0]
-    camera = camera_of(viewer)
+    camera = viewer.scene.camera
     camera.center = (0, *place)
     camera.zoom *= 4
     desk.click(place)
@@ -473,7 +472,7 @@ class Desk:
 
     def at(self, place: tuple[float, float]) -> QPoint:
         """Return where a pixel is on the canvas."""
-        camera = camera_of(self.viewer)
+        camera = self.viewer.scene.camera
         world = np.array(self.image.data_to_world((_FRAME, *place)))[-2:]
         middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
         row, column = middle + (world - camera.center[-2:]) * camera.zoom

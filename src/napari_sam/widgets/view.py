@@ -40,8 +40,7 @@ def open_gallery(output: Path) -> napari.Viewer:
     viewer = napari.Viewer(title="SAM Annotator: what the demo found")
     for data, options, kind in layers:
         getattr(viewer, f"add_{kind}")(data, **options)
-    # napari 0.9 moved the grid from the viewer to its canvas.
-    grid = getattr(viewer, "canvas", viewer).grid
+    grid = viewer.canvas.grid
     grid.stride = len(layers) // len(demo_images())
     grid.enabled = True
     viewer.reset_view()

@@ -10,7 +10,6 @@ from qtpy.QtTest import QTest
 from napari_sam.live.source import Source
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.layers import warm
-from napari_sam.widgets.segment.layers.look import camera_of
 
 LEFT = Qt.MouseButton.LeftButton
 PLAIN = Qt.KeyboardModifier.NoModifier
@@ -81,12 +80,12 @@ class Person:
             self.viewer.dims.set_point(axis - layer.ndim, world[axis])
         self.qtbot.wait(50)
         self.viewer.reset_view()
-        camera_of(self.viewer).zoom *= 0.7  # there is room beside it
+        self.viewer.scene.camera.zoom *= 0.7  # there is room beside it
         self.panel.view.tools["click"].click()
 
     def at(self, y, x):
         """Return where a pixel of the image is on the canvas."""
-        camera, desk = camera_of(self.viewer), self.bridge.desk
+        camera, desk = self.viewer.scene.camera, self.bridge.desk
         world = desk.image.data_to_world((*desk.index, y, x))[-2:]
         middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
         row, column = middle + (np.array(world) - camera.center[-2:]) * camera.zoom

@@ -34,7 +34,6 @@ from napari_sam.live.labels.scan import scan
 from napari_sam.live.prompting import engine
 from napari_sam.widgets.segment.form import NEW
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 
 MAIN = threading.get_ident()
 SLICES, HEIGHT, WIDTH = 5, 96, 112
@@ -291,7 +290,7 @@ class Person:
         return self.ready() and prepared
 
     def at(self, place):
-        camera, desk = camera_of(self.viewer), self.panel.bridge.desk
+        camera, desk = self.viewer.scene.camera, self.panel.bridge.desk
         world = desk.image.data_to_world((*desk.index, *place))[-2:]
         middle = np.array([self.canvas.height(), self.canvas.width()]) / 2
         row, column = middle + (np.array(world) - camera.center[-2:]) * camera.zoom

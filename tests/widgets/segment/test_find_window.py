@@ -7,7 +7,6 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.sections.find_where import Choice
 from napari_sam.widgets.segment.view import Fold
 
@@ -72,7 +71,7 @@ def test_the_part_on_the_screen(window, qtbot):
     viewer, panel = window
     find, bridge = panel.find, panel.bridge
     press(find.parent().button)
-    camera = camera_of(viewer)
+    camera = viewer.scene.camera
     camera.center = (0, 30, 40)
     camera.zoom = 20
     qtbot.wait(50)

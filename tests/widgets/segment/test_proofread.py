@@ -11,7 +11,6 @@ from napari_sam.data import FOLDER
 from napari_sam.live.proofreading.asking import Asked
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.layers import outlines, visiting
-from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.panel import Segment
 from napari_sam.widgets.segment.sections import proofread_words as words
 from napari_sam.widgets.segment.view import Fold
@@ -94,7 +93,7 @@ def test_it_shows_an_object_and_says_why(section, panel, viewer, layer):
     assert panel.bridge.desk.index == at.index
     assert layer.selected_label == at.id
     y0, x0, y1, x1 = at.box
-    center = np.array(camera_of(viewer).center[-2:])
+    center = np.array(viewer.scene.camera.center[-2:])
     assert np.allclose(center, [(y0 + y1 - 1) / 2, (x0 + x1 - 1) / 2])
     drawn = framed(panel)
     assert len(drawn)
@@ -291,7 +290,7 @@ def window(frames, truth, qtbot):
 def seen(viewer, layer, at):
     """Return where on the canvas the corners of an object are, as parts of it."""
     (canvas,) = canvases(viewer)
-    camera, size = camera_of(viewer), np.array([canvas.height(), canvas.width()])
+    camera, size = viewer.scene.camera, np.array([canvas.height(), canvas.width()])
     y0, x0, y1, x1 = at.box
     corners = [
         layer.data_to_world((*at.index, y, x))[-2:]
@@ -355,7 +354,7 @@ def test_what_the_camera_has_left_is_shown_first(window, qtbot):
     section, reader = panel.proofread, panel.bridge.proofreader
     section.start.click()
     qtbot.waitUntil(lambda: reader.current is not None, timeout=10_000)
-    camera_of(viewer).center = (0, 1000, 1000)
+    viewer.scene.camera.center = (0, 1000, 1000)
     section.accept.click()
     assert reader.review.reviewed == 0
     assert "Press again" in panel.view.notice.text()
@@ -369,10 +368,10 @@ def test_specks_and_whole_images_are_shown_at_a_zoom_that_makes_sense(window):
     (canvas,) = canvases(viewer)
     view = np.array([canvas.height(), canvas.width()])
     visiting.go_to(viewer, layer, (1,), (40, 40, 42, 42))
-    pixels = view / camera_of(viewer).zoom / 0.5
+    pixels = view / viewer.scene.camera.zoom / 0.5
     assert pixels.min() > 40
     viewer.reset_view()
-    everything = camera_of(viewer).zoom
+    everything = viewer.scene.camera.zoom
     visiting.go_to(viewer, layer, (2,), (0, 0, 96, 112))
-    assert camera_of(viewer).zoom > 0.8 * everything
+    assert viewer.scene.camera.zoom > 0.8 * everything
     assert viewer.dims.current_step[0] == 2

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from napari_sam.data import FOLDER
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 from napari_sam.widgets.segment.panel import Segment
 
 pytestmark = pytest.mark.window
@@ -41,7 +40,7 @@ class Hands:
 
     def at(self, y, x):
         """Return where a pixel of the image is on the canvas."""
-        camera, native = camera_of(self.viewer), self.canvas
+        camera, native = self.viewer.scene.camera, self.canvas
         layer = self.panel.bridge.desk.image
         world = layer.data_to_world((*self.panel.bridge.desk.index, y, x))[-2:]
         middle = np.array([native.height(), native.width()]) / 2

@@ -1,9 +1,11 @@
-"""What a person has set in napari's preferences, where napari has room for it."""
+"""What a person has set in napari's preferences."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
+
+from napari.settings import get_plugin_settings
 
 PLUGIN = "napari-sam-annotator"
 _log = logging.getLogger(__name__)
@@ -42,11 +44,7 @@ def shortcuts() -> dict[str, str]:
 
 
 def _group(name: str) -> Any:
-    """Return one page of our settings; None before napari 0.9."""
-    try:
-        from napari.settings import get_plugin_settings
-    except ImportError:
-        return None
+    """Return one page of our settings; None where they cannot be read."""
     try:
         return getattr(get_plugin_settings(PLUGIN), name)
     except Exception as error:  # another plugin's settings can be broken, too

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 POINT, CROSS = 13.0, 19.0  # in pixels of the screen, whatever the zoom
 LINE = 2.5
-_CHOOSES = "thumbnail" in signature(Layer.refresh).parameters
 # Blue and vermilion differ for everybody; the symbols and fillings differ too.
 _THIS, _NOT_THIS = "#35b6ffff", "#ff5a36ff"
 _EMPTY, _FILLED = "#35b6ff00", "#ff5a3655"
@@ -121,27 +119,18 @@ def fit(layer: Points | Shapes, pixel: float) -> None:
             layer.edge_width = LINE / pixel
 
 
-def camera_of(viewer: ViewerModel) -> Any:
-    """Return the camera, which napari 0.9 has moved."""
-    scene = getattr(viewer, "scene", None)
-    return viewer.camera if scene is None else scene.camera
-
-
 def pixel_on_screen(viewer: ViewerModel, image: Image) -> float:
     """Return how many pixels of the screen one of the image's pixels is wide."""
     origin = np.zeros(len(image.scale))
     along = origin.copy()
     along[-1] = 1
     world = np.subtract(image.data_to_world(along), image.data_to_world(origin))
-    return float(np.linalg.norm(world) * camera_of(viewer).zoom) or 1.0
+    return float(np.linalg.norm(world) * viewer.scene.camera.zoom) or 1.0
 
 
 def refresh(layer: Layer) -> None:
-    """Draw a layer anew: no more than its pixels where napari lets one choose."""
-    if _CHOOSES:
-        layer.refresh(thumbnail=False, highlight=False, extent=False)
-    else:
-        layer.refresh()
+    """Draw a layer anew: no more than its pixels."""
+    layer.refresh(thumbnail=False, highlight=False, extent=False)
 
 
 def _alike(colors: Any, wanted: Sequence[str]) -> bool:

@@ -57,7 +57,7 @@ class Pair:
         viewer.layers.selection.events.active.connect(self._rest)
         self.shapes.events.visible.connect(self._shown)
         self._follow = Follow(image, self._moved)
-        look.camera_of(viewer).events.zoom.connect(self._fit)
+        viewer.scene.camera.events.zoom.connect(self._fit)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -126,7 +126,7 @@ class Pair:
         self._follow.close()
         self._viewer.layers.selection.events.active.disconnect(self._rest)
         self.shapes.events.visible.disconnect(self._shown)
-        look.camera_of(self._viewer).events.zoom.disconnect(self._fit)
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit)
         for drawing in self.drawings:
             drawing.close()
         for layer in self.layers:

@@ -86,7 +86,7 @@ class Regions:
         )
         self._drawing = Drawing(self.layer, lambda other: None, self._soon)
         self._follow = Follow(image, self._moved)
-        look.camera_of(viewer).events.zoom.connect(self._fit)
+        viewer.scene.camera.events.zoom.connect(self._fit)
         self.show(())
 
     @property
@@ -134,7 +134,7 @@ class Regions:
             return
         self._closed = True
         self._follow.close()
-        look.camera_of(self._viewer).events.zoom.disconnect(self._fit)
+        self._viewer.scene.camera.events.zoom.disconnect(self._fit)
         self._drawing.close()
         if self.there:
             self._viewer.layers.remove(self.layer)

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.layers import outlines
-from napari_sam.widgets.segment.layers.look import camera_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -48,7 +47,7 @@ def go_to(viewer: ViewerModel, layer: Layer, index: Index, box: IntBox) -> None:
     shown = _shown(viewer, layer)
     if shown is None:
         return
-    camera = camera_of(viewer)
+    camera = viewer.scene.camera
     center = list(camera.center)
     center[-len(shown) :] = [float(middle[axis]) for axis in shown]
     camera.center = tuple(center)
@@ -62,7 +61,7 @@ def sees(viewer: ViewerModel, layer: Layer, index: Index, box: IntBox) -> bool:
     shown, view = _shown(viewer, layer), _view(viewer)
     if shown is None or view is None or viewer.dims.ndisplay != 2:
         return True
-    camera = camera_of(viewer)
+    camera = viewer.scene.camera
     away = _middle(layer, index, box)[shown] - np.array(camera.center[-2:])
     return bool((np.abs(away) * camera.zoom <= view / 2).all())
 

@@ -12,7 +12,6 @@ from napari.layers import Shapes
 from napari_sam.live import rasters
 from napari_sam.live.proposals.where import Where, outward
 from napari_sam.widgets.segment.keyboard.canvas import canvases
-from napari_sam.widgets.segment.layers.look import camera_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +62,7 @@ def where(choice: Choice, viewer: ViewerModel, desk: Desk) -> Where | str:
 
 def _on_screen(viewer: ViewerModel, desk: Desk) -> tuple[FloatArray, ...]:
     """Return the corners of what the camera shows; nothing without a window."""
-    camera = camera_of(viewer)
+    camera = viewer.scene.camera
     for canvas in canvases(viewer):
         half = np.array([canvas.height(), canvas.width()]) / 2 / camera.zoom
         signs = np.array([(-1, -1), (-1, 1), (1, 1), (1, -1)])
