@@ -215,8 +215,48 @@ def test_the_shortcuts_are_listed(panel, image):
         panel.view.shortcuts.itemAt(i).widget().text()
         for i in range(panel.view.shortcuts.count())
     ]
-    for key in ("Enter", "Tab", "Escape", "Delete"):
+    for key in ("Enter", "Tab", "Esc", "Delete"):
         assert any(key in text for text in shown)
+
+
+@pytest.fixture
+def chosen():
+    """The page of napari's settings with our keys; as it was, afterwards."""
+    from napari.settings import get_plugin_settings
+
+    group = get_plugin_settings("napari-sam-annotator").shortcuts
+    before = group.model_dump()
+    yield group
+    for name, key in before.items():
+        setattr(group, name, key)
+
+
+def test_chosen_keys_are_used_and_said_at_once(panel, image, chosen):
+    view, keys = panel.view, panel.bridge.desk.keys
+    layer = panel.bridge.desk.prompts.layers[0]
+    assert view.add.text() == "Add (Enter)"
+    assert "(Ctrl+Z)" in view.undo.toolTip()
+    assert "Enter keeps the object" in panel.hint.text
+    chosen.key_add = "Ctrl+G"
+    chosen.key_undo = "U"
+    chosen.key_complete = "Shift+P"
+    assert view.add.text() == "Add (Ctrl+G)"
+    assert "(U)" in view.undo.toolTip()
+    assert "(Shift+P)" in panel.complete.complete.toolTip()
+    assert "Ctrl+G keeps the object" in panel.hint.text
+    now = panel.bridge.desk.keys
+    assert now is not keys
+    bound = {str(key) for key in layer.keymap}
+    assert {"Ctrl+G", "U"} <= bound
+    assert "Enter" not in bound
+    shown = {
+        view.shortcuts.itemAtPosition(row, 0).widget().text()
+        for row in range(view.shortcuts.count() // 2)
+    }
+    assert {"Ctrl+G", "U", "Shift+P"} <= shown
+    panel.end()
+    chosen.key_add = "Ctrl+H"  # nobody listens any more
+    assert view.add.text() == "Add (Ctrl+G)"
 
 
 def test_a_window_with_unsaved_objects_asks(panel, image, places, qtbot):

@@ -53,8 +53,6 @@ class Bridge:
     told : Told
     annotator : str
         Is kept with every object.
-    keys : mapping from str to str, optional
-        The keys that a person has chosen.
 
     Attributes
     ----------
@@ -90,10 +88,9 @@ class Bridge:
         told: Told,
         *,
         annotator: str = "",
-        keys: Mapping[str, str] | None = None,
     ) -> None:
         self._viewer, self._post, self._told = viewer, post, told
-        self._keys = keys or {}
+        self._keys: Mapping[str, str] = {}
         self._one_click = False
         self._busy = 0  # while we talk to the session ourselves
         self._shown: Index | None = None
@@ -379,6 +376,12 @@ class Bridge:
         if self.desk is not None:
             self.desk.prompts.positive = not self.desk.prompts.positive
             self._told.tool_changed()
+
+    def set_keys(self, keys: Mapping[str, str]) -> None:
+        """Use these keys, by the names of what they do, and the usual ones else."""
+        self._keys = keys
+        if self.desk is not None:
+            self.desk.rebind(keys)
 
     def set_outline(self, pixels: int) -> None:
         """Suggest looser outlines than the model draws, tighter ones below 0."""

@@ -96,6 +96,7 @@ class Desk:
             notice=notice,
             gone=prompts_gone,
         )
+        self._actions = actions
         self.keys = Keys(viewer, actions, keys, ALL_SHORTCUTS)
         self._listened: tuple[Layer, ...] = ()
         self.listen()
@@ -147,6 +148,14 @@ class Desk:
         for layer in self._listened:
             layer.events.mode.connect(self._mode_changed)
         self.keys.attach(*self._listened)
+
+    def rebind(self, keys: Mapping[str, str]) -> None:
+        """Use these keys instead, as a person has chosen them."""
+        self.keys.close()
+        self.keys = Keys(self._viewer, self._actions, keys, ALL_SHORTCUTS)
+        self.keys.attach(*self._listened)
+        if self.labels is not None:
+            self.keys.attach(self.labels.layer)
 
     def _ignore(self) -> None:
         for layer in self._listened:

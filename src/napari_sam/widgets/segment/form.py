@@ -36,7 +36,7 @@ _RULE_TIP = (
 )
 _ONE_CLICK_TIP = (
     "For crowded images: each click is another object, and the one before it is "
-    "kept without Enter."
+    "kept by itself."
 )
 _HOVER_TIP = (
     "Where the mouse rests, a dashed line shows what a click would outline. Works with "

@@ -15,6 +15,9 @@ from napari_sam.widgets.segment import settings, words
 from napari_sam.widgets.segment.bridge import Bridge
 from napari_sam.widgets.segment.form import NEW, Form
 from napari_sam.widgets.segment.keeping.leaving import Leaving, ask
+from napari_sam.widgets.segment.keyboard.keys import names_of
+from napari_sam.widgets.segment.keyboard.named import name_keys
+from napari_sam.widgets.segment.keyboard.touch import ALL_SHORTCUTS
 from napari_sam.widgets.segment.layers import warm
 from napari_sam.widgets.segment.layers.hover import Hover
 from napari_sam.widgets.segment.sections.adopting import Adopting
@@ -77,7 +80,6 @@ class Segment(QWidget):
             Poster(self).post,
             self,
             annotator=settings.annotator(),
-            keys=settings.shortcuts(),
         )
         self.find = Find(viewer, self.bridge, self.noticed)
         self.adopt = Adopting(viewer, self.bridge, self.noticed)
@@ -212,7 +214,6 @@ class Segment(QWidget):
         if desk is None:
             self.form.offer_labels((), None)
             return
-        self.view.list_shortcuts(desk.keys.table())
         now = None if desk.labels is None else desk.labels.layer
         self.form.offer_labels(desk.offered(), now)
 
@@ -298,11 +299,24 @@ class Segment(QWidget):
             layers.selection.events.active,
         ):
             (emitter.connect if on else emitter.disconnect)(self._layers_changed)
+        settings.watch_shortcuts(self._keys_chosen, on)
         if on:
+            self._keys_chosen()
             self._layers_changed()
             self._open()
             self._show_status()
             self.models.scan()
+
+    def _keys_chosen(self) -> None:
+        """Use the keys that the person has chosen, and say them everywhere."""
+        chosen = settings.shortcuts()
+        self.bridge.set_keys(chosen)
+        self._key_names = names_of(chosen, ALL_SHORTCUTS)
+        self.view.list_shortcuts(
+            (self._key_names[one.name], one.what) for one in ALL_SHORTCUTS
+        )
+        name_keys(self, self._key_names)
+        self._show_undo()
 
     def end(self) -> None:
         """End all work, and ask for none."""
@@ -344,10 +358,9 @@ class Segment(QWidget):
         history = self.bridge.session.history
         self.view.undo.setEnabled(history.can_undo)
         self.view.redo.setEnabled(history.can_redo)
-        self.view.undo.setToolTip(words.undo_tip(history.undo_text, "Ctrl+Z"))
-        self.view.redo.setToolTip(
-            words.undo_tip(history.redo_text, "Ctrl+Shift+Z", redo=True)
-        )
+        undo, redo = self._key_names["undo"], self._key_names["redo"]
+        self.view.undo.setToolTip(words.undo_tip(history.undo_text, undo))
+        self.view.redo.setToolTip(words.undo_tip(history.redo_text, redo, redo=True))
 
 
 def _timer(parent: QWidget, milliseconds: int, work: Any) -> QTimer:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_plugin_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLUGIN = "napari-sam-annotator"
 _log = logging.getLogger(__name__)
@@ -41,6 +44,13 @@ def shortcuts() -> dict[str, str]:
         for name in type(group).model_fields
     }
     return {name: key for name, key in chosen.items() if key}
+
+
+def watch_shortcuts(changed: Callable[[], object], on: bool) -> None:
+    """Call something when a person chooses keys; or do so no more."""
+    group = _group("shortcuts")
+    if group is not None:
+        (group.events.connect if on else group.events.disconnect)(changed)
 
 
 def _group(name: str) -> Any:

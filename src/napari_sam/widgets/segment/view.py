@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.widgets.segment.keyboard.named import names_keys
 from napari_sam.widgets.segment.sections.hint import Box, row_of
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ class View:
     def __init__(self, panel: QWidget, form: Form, hint: Box, left: Box) -> None:
         self.tools = {name: _toggle(*words) for name, words in TOOLS.items()}
         self.signs = {sign: _toggle(*words) for sign, words in _SIGNS.items()}
-        self.add = push("Add (Enter)", "Make an object of every open suggestion.")
-        self.next = push("Next (Tab)", "Show the next larger or smaller outline.")
-        self.drop = push("Drop (Esc)", "Take all open suggestions away.")
+        self.add = push("Add ({add})", "Make an object of every open suggestion.")
+        self.next = push("Next ({next})", "Show the next larger or smaller outline.")
+        self.drop = push("Drop ({drop})", "Take all open suggestions away.")
         self.undo, self.redo = push("Undo", ""), push("Redo", "")
         self.save = push("Save…", "Write the objects, their table and your clicks.")
         self.save.setEnabled(False)
@@ -110,9 +111,9 @@ class View:
         return Fold("Shortcuts", inside)
 
     def list_shortcuts(self, shortcuts: Iterable[tuple[str, str]]) -> None:
-        """Show which key does what; what is shown already stays."""
-        if self.shortcuts.count():
-            return
+        """Show which key does what."""
+        while (item := self.shortcuts.takeAt(0)) is not None:
+            item.widget().deleteLater()
         for row, (key, what) in enumerate(shortcuts):
             name = QLabel(key)
             name.setStyleSheet("font-weight: bold")
@@ -186,9 +187,9 @@ def _scrolled(panel: QWidget) -> QVBoxLayout:
 
 
 def push(text: str, tip: str) -> QPushButton:
-    """Return a button that leaves the keys to the image."""
-    button = QPushButton(text)
-    button.setToolTip(tip)
+    """Return a button that leaves the keys to the image, and may name some."""
+    button = QPushButton()
+    names_keys(button, text, tip)
     # A click on the button must not take the keys from the image.
     button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return button

@@ -23,8 +23,8 @@ NO_IMAGE = (
 HINT = (
     "Click on an object: its outline shows at once. Shift-click what is not part of "
     "it; draw a box where a click is not enough.",
-    "Tab shows other sizes of it. Enter keeps the object, Esc drops it.",
-    "Ctrl+Z takes back whatever you did last, click by click.",
+    "{next} shows other sizes of it. {add} keeps the object, {drop} drops it.",
+    "{undo} takes back whatever you did last, click by click.",
 )
 STARTING = "Getting ready: a moment…"
 _SIZES = {2: ("small", "large"), 3: ("small", "medium", "large")}

@@ -83,12 +83,11 @@ class Keys:
         self._actions: dict[str, Callable[[], object]] = {}
         self._before: dict[Layer, dict[KeyBinding, Any]] = {}
         self._drawing: set[Layer] = set()
+        bound = bindings(chosen or {}, shortcuts)
         for one in shortcuts:
-            text = (chosen or {}).get(one.name, one.key)
-            key = _binding(text) or (_binding(one.key) if text else None)
-            if key is not None and one.name in actions:
-                self._rows.append((key, one.what))
-                self._actions[str(key)] = actions[one.name]
+            if one.name in actions and one.name in bound:
+                self._rows.append((bound[one.name], one.what))
+                self._actions[str(bound[one.name])] = actions[one.name]
         self._canvas = CanvasKeys(viewer, self._focus_key)
 
     def table(self) -> list[tuple[str, str]]:
@@ -159,6 +158,27 @@ class Keys:
             self._drawing.add(event.source)
         else:
             self._drawing.discard(event.source)
+
+
+def bindings(
+    chosen: Mapping[str, str], shortcuts: Sequence[Shortcut] = SHORTCUTS
+) -> dict[str, KeyBinding]:
+    """Return the keys that are in use, by the names of the shortcuts."""
+    found = {}
+    for one in shortcuts:
+        text = chosen.get(one.name, one.key)
+        key = _binding(text) or (_binding(one.key) if text else None)
+        if key is not None:
+            found[one.name] = key
+    return found
+
+
+def names_of(
+    chosen: Mapping[str, str], shortcuts: Sequence[Shortcut]
+) -> dict[str, str]:
+    """Return what the keys that are in use are called on the screen."""
+    found = bindings(chosen, shortcuts)
+    return {name: str(key).replace("Escape", "Esc") for name, key in found.items()}
 
 
 def _binding(text: str) -> KeyBinding | None:

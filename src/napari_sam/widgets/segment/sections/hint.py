@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.widgets.segment.keyboard.named import names_keys
 from napari_sam.widgets.segment.words import HINT
 
 if TYPE_CHECKING:
@@ -42,12 +43,13 @@ class Box(QFrame):
         self.hide()
 
     def say(self, lines: Sequence[str]) -> None:
-        """Show these lines."""
+        """Show these lines; they may name keys (`named.names_keys`)."""
         for label in self._texts:
             self._lines.removeWidget(label)
             label.deleteLater()
-        self._texts = [QLabel(line) for line in lines]
-        for at, label in enumerate(self._texts):
+        self._texts = [QLabel() for _ in lines]
+        for at, (label, line) in enumerate(zip(self._texts, lines, strict=True)):
+            names_keys(label, line)
             label.setWordWrap(True)
             self._lines.insertWidget(at, label)
         self.show()

@@ -106,7 +106,7 @@ def adopted(taken: int, offered: int, layer: str) -> str:
     Examples
     --------
     >>> adopted(12, 12, "spots")
-    'Asked about 12 objects from the layer “spots”. Enter adds them.'
+    'Asked about 12 objects from the layer “spots”. Press Add to keep them.'
     >>> adopted(0, 3, "spots")
     'Nothing in the layer “spots” lies on this image.'
     """
@@ -116,7 +116,7 @@ def adopted(taken: int, offered: int, layer: str) -> str:
         return f"Nothing in the layer “{layer}” lies on this image."
     what = f"{taken:,} object{'s' * (taken != 1)}"
     them = "them" if taken != 1 else "it"
-    text = f"Asked about {what} from the layer “{layer}”. Enter adds {them}."
+    text = f"Asked about {what} from the layer “{layer}”. Press Add to keep {them}."
     left = offered - taken
     if not left:
         return text

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.widgets.segment.keyboard.named import names_keys
 from napari_sam.widgets.segment.sections import progress_words as words
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from napari_sam.widgets.segment.bridge import Bridge
 
 _TIP: Final = (
-    "Everything that is to be labelled here is labelled (Shift+C). What lies between "
-    "the objects is background then; elsewhere it is unknown, and Save says so."
+    "Everything that is to be labelled here is labelled ({complete}). What lies "
+    "between the objects is background then; elsewhere it is unknown, and Save says so."
 )
-_NEXT_TIP: Final = "Show the next one that is not complete (Shift+N)."
+_NEXT_TIP: Final = "Show the next one that is not complete ({next_open})."
 _REGION_TIP: Final = (
     "Limit your work on this slice to a part of it. Drag a rectangle, or click the "
     "corners of an outline and press Esc; several are fine. Move or delete them with "
@@ -50,7 +51,7 @@ class Completeness(QWidget):
         self._bridge, self._standing = bridge, bridge.standing
         self.here, self.count, self.limited = (paragraph() for _ in range(3))
         self.complete = QCheckBox()
-        self.complete.setToolTip(_TIP)
+        names_keys(self.complete, tip=_TIP)
         # A click must not take the keys from the image.
         self.complete.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.next = push("", _NEXT_TIP)
