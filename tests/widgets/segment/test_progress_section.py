@@ -110,6 +110,33 @@ def test_a_person_says_what_is_complete(panel, section, viewer):
     assert section.complete.isChecked()
 
 
+def test_what_is_complete_is_taken_back_in_its_turn(panel, section, qtbot):
+    bridge, view = panel.bridge, panel.view
+    label(panel, (0,))
+    section.complete.click()
+    draw(panel, qtbot, (0,), 20, 30, 60, 70)
+    layer = bridge.standing._regions.layer
+    assert states(panel)[0] == "complete"
+    assert view.undo.toolTip() == "Take back: regions were drawn (Ctrl+Z)"
+    view.undo.click()
+    assert bridge.standing.progress.regions == ()
+    assert layer.nshapes == 0
+    assert view.undo.toolTip() == "Take back: slice is complete (Ctrl+Z)"
+    view.undo.click()
+    assert states(panel)[0] == "in progress"
+    assert not section.complete.isChecked()
+    assert len(bridge.session.store.records) == 1
+    view.undo.click()
+    assert not bridge.session.store.records
+    for _ in range(3):
+        view.redo.click()
+    assert section.complete.isChecked()
+    (region,) = bridge.standing.progress.regions
+    assert region.index == (0,)
+    assert layer.nshapes == 1
+    assert len(bridge.session.store.records) == 1
+
+
 def test_the_next_slice_that_is_not_complete_comes_on_the_screen(
     panel, section, viewer
 ):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.live.prompting.flow import Flow
-from napari_sam.live.prompting.steps import Edit, Listed
+from napari_sam.live.prompting.steps import Edit, Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_sam.live.classes import ClassList
     from napari_sam.live.labels.changes import Change
+    from napari_sam.live.labels.history import Step
 
 
 class Listing(Flow):
@@ -32,13 +33,18 @@ class Listing(Flow):
         """
         if what:
             edits = () if change is None else (Edit(change, self._apply),)
-            self._commits.edited()
             before = self.classes
-            self.history.push(Listed(what, before, classes, self._list, edits))
+            nbytes = 200 * (len(before) + len(classes))
+            self.note(Replaced(what, before, classes, self._list, nbytes, edits))
         if change is not None:
             self._news.changes.append(change)
         self._list(classes)
         self._flush()
+
+    def note(self, step: Step) -> None:
+        """Let a step be taken back in its turn, after it has been done."""
+        self._commits.edited()
+        self.history.push(step)
 
     def _list(self, classes: ClassList) -> None:
         self.classes = classes

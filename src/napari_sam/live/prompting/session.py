@@ -232,8 +232,7 @@ class Session(Listing):
     def edit(self, change: Change | None) -> None:
         """Take in an edit that somebody else made in the store."""
         if change is not None:
-            self._commits.edited()
-            self.history.push(Edit(change, self._apply))
+            self.note(Edit(change, self._apply))
             self._news.changes.append(change)
             self._flush()
 

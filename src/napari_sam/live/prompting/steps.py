@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from napari_sam.live.classes import ClassList
     from napari_sam.live.labels.changes import Change
     from napari_sam.live.prompting.asked import Asked
     from napari_sam.live.values import Key
 
     Swap = Callable[[Mapping[Key, "Asked | None"]], dict[Key, "Asked | None"]]
+
+
+T = TypeVar("T")
 
 
 class Said:
@@ -68,28 +70,32 @@ class Edit:
         self._apply(self._change, False)
 
 
-class Listed:
-    """An edit of the list of classes, with what it did to objects.
+class Replaced(Generic[T]):
+    """Another list of classes, or of what is complete, with what it did to objects.
 
     Parameters
     ----------
     what : str
-    before, after : ClassList
+    before, after : object
+        They are not changed afterwards.
     put : callable
-        Takes a list.
+        Takes one of them.
+    nbytes : int
+        About how much memory both keep.
     edits : sequence of Edit
     """
 
     def __init__(
         self,
         what: str,
-        before: ClassList,
-        after: ClassList,
-        put: Callable[[ClassList], None],
+        before: T,
+        after: T,
+        put: Callable[[T], None],
+        nbytes: int,
         edits: Sequence[Edit] = (),
     ) -> None:
         self.what = what
-        self.nbytes = 200 * (len(before) + len(after)) + sum(e.nbytes for e in edits)
+        self.nbytes = nbytes + sum(edit.nbytes for edit in edits)
         self._before, self._after, self._put = before, after, put
         self._edits = tuple(edits)
 

@@ -151,11 +151,10 @@ class Desk:
 
     def rebind(self, keys: Mapping[str, str]) -> None:
         """Use these keys instead, as a person has chosen them."""
+        layers = self.keys.layers
         self.keys.close()
         self.keys = Keys(self._viewer, self._actions, keys, ALL_SHORTCUTS)
-        self.keys.attach(*self._listened)
-        if self.labels is not None:
-            self.keys.attach(self.labels.layer)
+        self.keys.attach(*layers)
 
     def _ignore(self) -> None:
         for layer in self._listened:

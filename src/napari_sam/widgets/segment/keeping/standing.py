@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_sam.live.marks import same
+from napari_sam.live.prompting.steps import Replaced
 from napari_sam.live.proofreading.progress import ProgressError
 from napari_sam.live.threads import say
 from napari_sam.widgets.segment.layers.regions import Regions
@@ -110,7 +112,8 @@ class Standing(Watcher):
         progress = self.progress
         if progress is not None and number < len(progress.regions):
             state: State = "complete" if complete else "in progress"
-            self._mark(progress.mark_region(number, state), "A region is complete")
+            what = f"A region {'is' if complete else 'is not'} complete"
+            self._mark(progress.mark_region(number, state), what)
 
     def remove_regions(self) -> None:
         """Limit annotation on the slice on the screen no longer."""
@@ -120,6 +123,14 @@ class Standing(Watcher):
             self._mark(progress.redrawn(kept), "Regions were taken away")
 
     def _mark(self, progress: Progress, what: str) -> None:
+        if (before := self.progress) is not None:
+            put = partial(self._put, what=what)
+            # Mostly its planes: the regions are those of the one before.
+            nbytes = 100 * len(progress.planes)
+            self._bridge.session.note(Replaced(what, before, progress, put, nbytes))
+        self._put(progress, what)
+
+    def _put(self, progress: Progress, what: str) -> None:
         self._bridge.keeper.mark(progress, what)
         self._told.objects_changed()  # there is something to save
         self._show()

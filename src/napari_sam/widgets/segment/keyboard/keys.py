@@ -90,6 +90,11 @@ class Keys:
                 self._actions[str(bound[one.name])] = actions[one.name]
         self._canvas = CanvasKeys(viewer, self._focus_key)
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Those on which the keys are bound."""
+        return tuple(self._before)
+
     def table(self) -> list[tuple[str, str]]:
         """Return what to show people: key and what it does."""
         return [(str(key), what) for key, what in self._rows]
