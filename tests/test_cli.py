@@ -11,6 +11,7 @@ from skimage.draw import disk
 from typer.testing import CliRunner
 
 from napari_sam import cli
+from napari_sam.models.known import KNOWN
 from napari_sam.segment.recipe import Recipe
 
 
@@ -64,11 +65,12 @@ def test_evaluate_prints_a_table_or_json(image: Path, tmp_path: Path) -> None:
 
 def test_models_are_listed_shown_and_verified() -> None:
     assert run("models") == run("models", "list")
-    assert {line.split()[0] for line in run("models").splitlines()} >= {
-        "pocket",
-        "nuclei",
-        "threshold",
-    }
+    listed = run("models")
+    ours = {line.split()[0] for line in listed.splitlines() if line}
+    assert ours >= {"pocket", "nuclei", "threshold"}
+    for known in KNOWN:
+        assert known.file in listed
+        assert known.where in listed
     assert "sha256" in run("models", "show", "pocket")
     assert "intact" in run("models", "verify")
 

@@ -302,13 +302,22 @@ def _models(context: typer.Context) -> None:
 
 @models_app.command("list")
 def models_list() -> None:
-    """List models and detectors."""
+    """List models and detectors that are here, and models that can be had."""
     from napari_sam.models.catalog import list_models
+    from napari_sam.models.known import KNOWN
 
     entries = list_models()
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         typer.echo(f"{entry.name:{width}}  {entry.kind:8}  {entry.description}")
+    typer.echo(
+        "\nTo be had from others. Nothing is downloaded unasked: get the file, then "
+        "give it as --model FILE."
+    )
+    for known in KNOWN:
+        typer.echo(f"\n{known.name}: {known.file}, {known.says_size}")
+        typer.echo(f"  good for {known.good_for}")
+        typer.echo(f"  licence: {known.licence}; from {known.where}")
 
 
 @models_app.command("show")

@@ -44,6 +44,11 @@ class Known:
     where: str
     exact: bool = True
 
+    @property
+    def says_size(self) -> str:
+        """How large it is, for people."""
+        return f"{'' if self.exact else 'about '}{in_bytes(self.size)}"
+
 
 KNOWN: Final = (
     Known(
@@ -115,3 +120,20 @@ def recognize(name: str, size: int) -> Known | None:
         if known.exact and (known.file, known.size) == (name, size):
             return known
     return None
+
+
+def in_bytes(count: int | None) -> str:
+    """Say how large a file is.
+
+    Examples
+    --------
+    >>> [in_bytes(one) for one in (6_800_000, 375_042_383, 2_564_550_879, 800, None)]
+    ['6.8 MB', '375 MB', '2.6 GB', '1 kB', '']
+    """
+    if count is None:
+        return ""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if count >= unit:
+            part = count / unit
+            return f"{part:.1f} {name}" if part < 10 else f"{part:.0f} {name}"
+    return f"{max(1, round(count / 1000))} kB"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from napari_sam.models.known import in_bytes
 from napari_sam.widgets.segment.words import device_title, model_title
 
 if TYPE_CHECKING:
@@ -18,23 +19,6 @@ if TYPE_CHECKING:
 
 # Readable on dark and on light themes; links are underlined too.
 _LINK = "color: #2f8fff"
-
-
-def size(count: int | None) -> str:
-    """Say how large a file is.
-
-    Examples
-    --------
-    >>> size(6_800_000), size(375_042_383), size(2_564_550_879), size(800), size(None)
-    ('6.8 MB', '375 MB', '2.6 GB', '1 kB', '')
-    """
-    if count is None:
-        return ""
-    for unit, name in ((10**9, "GB"), (10**6, "MB")):
-        if count >= unit:
-            part = count / unit
-            return f"{part:.1f} {name}" if part < 10 else f"{part:.0f} {name}"
-    return f"{max(1, round(count / 1000))} kB"
 
 
 def in_use(status: Status) -> str:
@@ -54,7 +38,7 @@ def built_in(entry: CatalogEntry, count: int | None) -> str:
     return _facts(
         model_title(entry.name),
         entry.description.removeprefix("built-in model: "),
-        _joined(size(count), entry.licence),
+        _joined(in_bytes(count), entry.licence),
     )
 
 
@@ -64,15 +48,14 @@ def here(one: Here) -> str:
     if one.size is None:
         return _facts(one.path.name, "The file is not there any more.", lies)
     if one.known is None:
-        return _facts(one.path.name, "Your own file.", size(one.size), lies)
+        return _facts(one.path.name, "Your own file.", in_bytes(one.size), lies)
     known = one.known
-    facts = _joined(size(one.size), known.licence)
+    facts = _joined(in_bytes(one.size), known.licence)
     return _facts(known.name, f"Good for {known.good_for}.", facts, lies)
 
 
 def to_be_had(known: Known, folder: Path) -> str:
     """Describe a model that can be downloaded, and say how, as HTML."""
-    about = "about " if not known.exact else ""
     address, site = escape(known.where, quote=True), escape(_site(known.where))
     how = (
         "Nothing is downloaded unasked: get the file from "
@@ -83,7 +66,7 @@ def to_be_had(known: Known, folder: Path) -> str:
         _facts(
             known.name,
             f"Good for {known.good_for}.",
-            _joined(f"{about}{size(known.size)}", f"licence: {known.licence}"),
+            _joined(known.says_size, f"licence: {known.licence}"),
             known.file,
         )
         + f"<br>{how}"

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 from napari_sam.live.disk.shelf import Here, Shelf, check
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.catalog import CatalogEntry, list_models
-from napari_sam.models.known import KNOWN, Known
+from napari_sam.models.known import KNOWN, Known, in_bytes
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment.form import FILES
 from napari_sam.widgets.segment.sections import model_words as words
@@ -210,7 +210,7 @@ class Models(QWidget):
         group.setFirstColumnSpanned(True)
         group.setExpanded(True)
         for name, count, what in rows:
-            item = QTreeWidgetItem(group, [name, words.size(count)])
+            item = QTreeWidgetItem(group, [name, in_bytes(count)])
             item.setData(0, _WHAT, what)
             item.setToolTip(0, name)
             item.setTextAlignment(1, Qt.AlignmentFlag.AlignRight)
