@@ -30,6 +30,29 @@ def test_a_suggestion_has_a_line_and_an_inside_and_covers_its_mask(preview):
     assert (plane == outlines.RIM).any()
 
 
+def test_lines_look_alike_at_every_zoom(preview, viewer, qtbot):
+    camera, mask = viewer.scene.camera, disc(40, 50, 12)
+    plane = preview.layer.data[0]
+
+    def line():
+        """Return how wide it is, at the left of the object."""
+        return int((plane[40, :50] == outlines.LINE).sum())
+
+    camera.zoom = 1
+    preview.show((2,), [(mask, True)])
+    assert line() == 2
+    camera.zoom = 8
+    qtbot.waitUntil(lambda: line() == 1, timeout=5000)
+    camera.zoom = 0.5
+    qtbot.waitUntil(lambda: line() == 5, timeout=5000)
+    covered = np.isin(plane, (outlines.LINE, outlines.INSIDE))
+    np.testing.assert_array_equal(covered, mask.full(plane.shape))
+    preview.clear()
+    camera.zoom = 4
+    qtbot.wait(300)
+    assert not plane.any()
+
+
 def test_only_what_is_shown_now_is_drawn(preview):
     preview.show((0,), [(disc(40, 50, 12), True)])
     preview.show((0,), [(disc(80, 20, 5), True)])

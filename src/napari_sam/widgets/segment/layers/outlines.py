@@ -22,6 +22,11 @@ _LINE, _OTHER_LINE, _RIM = 2.5, 1.3, 1.0  # in pixels of the screen
 _DASH = 10.0
 
 
+def width(pixel: float, on_screen: float = _LINE) -> int:
+    """Return of how many pixels of the plane a line is made that looks that wide."""
+    return max(1, round(on_screen / pixel))
+
+
 def draw(plane: Picture, mask: Mask, pixel: float, *, current: bool) -> IntBox:
     """Draw a mask into a picture of its plane; return the box that was written.
 
@@ -44,8 +49,7 @@ def pictures(masks: Iterable[Mask], pixel: float) -> list[Placed]:
 
 def picture_of(mask: Mask, pixel: float, *, current: bool) -> Placed:
     """Return what a mask looks like, and where its corner is in the plane."""
-    rim = max(1, round(_RIM / pixel))
-    thick = max(1, round((_LINE if current else _OTHER_LINE) / pixel))
+    thick, rim = width(pixel, _LINE if current else _OTHER_LINE), width(pixel, _RIM)
     margin = thick + rim
     inside = np.pad(mask.data, margin)
     picture = np.zeros(inside.shape, np.uint8)
@@ -57,8 +61,7 @@ def picture_of(mask: Mask, pixel: float, *, current: bool) -> Placed:
 
 def dashed(mask: Mask, pixel: float) -> Placed:
     """Return the outline alone, in dashes, for `paste_below`."""
-    thick = max(1, round(_OTHER_LINE / pixel))
-    dash = max(1, round(_DASH / pixel))
+    thick, dash = width(pixel, _OTHER_LINE), width(pixel, _DASH)
     inside = np.pad(mask.data, thick)
     line = inside & ~_within(inside, thick)
     y, x = np.ogrid[: line.shape[0], : line.shape[1]]

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils import CyclicLabelColormap
 from napari.utils.transforms import Affine
+from qtpy.QtCore import QTimer
 
 from napari_sam.live.source import Source
 from napari_sam.widgets.layers import place_of
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
     from napari_sam.types import Mask
+
+_REST_MS = 80
 
 # Yellow is nowhere else: marks are blue and vermilion. The dark rim keeps the line
 # readable on bright images.
@@ -74,6 +77,12 @@ class Preview:
         self.layer.editable = False
         add_quietly(viewer, self.layer)
         self._follow = Follow(image, self._put)
+        self._shown: Callable[[], None] = lambda: None  # does so again
+        self._width = 0  # of the lines
+        # Once, when the wheel rests.
+        self._zoomed = QTimer(interval=_REST_MS, singleShot=True)
+        self._zoomed.timeout.connect(self._show_again)
+        viewer.scene.camera.events.zoom.connect(self._zoom)
 
     def show(
         self,
@@ -86,8 +95,10 @@ class Preview:
         Below them is what was found, as `drawing` has drawn it.
         """
         self._wipe()
-        plane = self._plane
+        plane, found = self._plane, list(found)
+        self._shown = partial(self.show, index, suggestions, found)
         pixel = pixel_on_screen(self._viewer, self._image)
+        self._width = outlines.width(pixel)
         self._drawn += [outlines.paste(plane, *picture) for picture in found]
         # The current one last, on top of the others.
         for mask, current in sorted(suggestions, key=lambda one: one[1]):
@@ -130,8 +141,19 @@ class Preview:
     def close(self) -> None:
         """Take the layer out of the viewer."""
         self._follow.close()
+        self._zoomed.stop()
+        self._viewer.scene.camera.events.zoom.disconnect(self._zoom)
         if self.layer in self._viewer.layers:
             self._viewer.layers.remove(self.layer)
+
+    def _zoom(self) -> None:
+        if self._drawn:
+            self._zoomed.start()
+
+    def _show_again(self) -> None:
+        pixel = pixel_on_screen(self._viewer, self._image)
+        if self._drawn and outlines.width(pixel) != self._width:
+            self._shown()
 
     @property
     def _plane(self) -> Any:
