@@ -104,7 +104,7 @@ class Ears:
 
     def _raised(self, kind: Any, error: Any, where: Any) -> None:
         names = [frame.name for frame in traceback.extract_tb(where)]
-        if not any(name in _NAPARIS for name in names[-2:]):
+        if not any(name in _NAPARIS for name in names[-4:]):
             self.hear("".join(traceback.format_exception(kind, error, where)))
 
     def _warned(self, message: Any, category: Any, name: str, line: int, *_: Any):

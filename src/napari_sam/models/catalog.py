@@ -48,7 +48,7 @@ class CatalogEntry:
 
 _YOLO = "nuclei-yolo"
 _EVERYTHING = "everything"
-_POCKET_SHA256 = "7264a9fa9931055ac241f896aac78cb29ac388aedec54b585979c17de9c869bf"
+_POCKET_SHA256 = "628ccdfe4eaed0638242b62f748880bf75099b03d309e8eedd030716c175701f"
 _ENTRIES = (
     CatalogEntry(
         "pocket",
