@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sam.live.marks import prompt_of
 from napari_sam.live.prompting.looser import looser
+from napari_sam.live.prompting.tidy import tidy
 from napari_sam.live.threads import say
 from napari_sam.models.lane import Priority
 from napari_sam.types import Candidates, Mask, PromptError
@@ -163,7 +164,8 @@ def answer(
         if each.error:
             continue
         prompt, candidates = next(found)
-        arranged = arrange(candidates)
+        tidied = tuple(tidy(m, prompt) for m in candidates.masks if m.data.any())
+        arranged = arrange(Candidates(tidied))
         if arranged is None:
             answers[position] = Answer(None, NOTHING)
         else:
