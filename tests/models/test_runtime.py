@@ -85,6 +85,21 @@ def test_a_lane_flushes_denormals_and_other_threads_do_not():
     assert denormals_survive()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it by thread")
+def test_a_thread_stands_back_with_those_that_it_starts_and_no_other():
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def on_a_lane():
+        runtime.stand_back()
+        return niceness(), in_a_thread(niceness)
+
+    before = niceness()
+    own, started = in_a_thread(on_a_lane)
+    assert own == started == max(before, 10)
+    assert niceness() == in_a_thread(niceness) == before
+
+
 def test_thread_counts_are_set_on_the_lane_alone(monkeypatch):
     def on_a_lane():
         runtime.enter("cpu")

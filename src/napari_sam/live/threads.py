@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_sam.models.runtime import stand_back
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ class Threads:
         After `close` nothing is told any more.
         """
         if name not in self._threads:
-            self._threads[name] = ThreadPoolExecutor(1, f"napari-sam {name}")
+            self._threads[name] = ThreadPoolExecutor(
+                1, f"napari-sam {name}", initializer=stand_back
+            )
         threads = self._threads[name]
 
         def ended(future: Future[T]) -> None:

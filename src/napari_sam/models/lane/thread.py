@@ -7,6 +7,7 @@ from collections import deque
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_sam.models import runtime
 from napari_sam.models.lane.request import Cancelled, Priority, Request, Surround
 from napari_sam.types import ModelError
 
@@ -117,6 +118,7 @@ class Lane:
 
     def _serve(self) -> None:
         _here.lane = self
+        runtime.stand_back()
         if self._predecessor is not None:
             # The last lane of this device may still be finishing its last piece.
             self._predecessor.join()
@@ -186,8 +188,6 @@ def on_lane(lane: Lane) -> bool:
 
 def _prepare(device: str) -> Surround:
     """Make this thread ready for models; work that needs torch fails without."""
-    from napari_sam.models import runtime
-
     try:
         return runtime.enter(device)
     except Exception as error:
