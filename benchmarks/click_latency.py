@@ -34,7 +34,7 @@ def clicks(window: Window, model: str, middles: list, turns: int) -> list[float]
     times = []
     for turn in range(turns):
         # Never a slice whose neighbours are prepared already.
-        at = turn * 5 % len(middles) + turn * 5 // len(middles)
+        at = (turn * 5 + turn * 5 // len(middles)) % len(middles)
         window.viewer.dims.set_current_step(0, at)
         window.until(lambda at=at: window.session.index == (at,) and window.ready())
         seconds = one_click(window, *middles[at][turn % len(middles[at])])
