@@ -5,6 +5,8 @@ xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
 `find_stack`, `complete`, `proofread`, `models`, `hover`, `outline`, `classes`,
 `live_loop`.
+
+More than 500 lines: a picture is a function or two that nothing else uses.
 """
 
 from __future__ import annotations

@@ -47,8 +47,10 @@ def clean_mask(
     )
 
 
-def drop_fragments(data: BoolArray, fraction: float) -> BoolArray:
-    """Keep the largest piece, and those larger than `fraction` of it."""
+def drop_fragments(
+    data: BoolArray, fraction: float, wanted: BoolArray | None = None
+) -> BoolArray:
+    """Keep the largest piece, those larger than `fraction` of it, and wanted ones."""
     from scipy import ndimage
 
     pieces, count = ndimage.label(data)
@@ -58,7 +60,10 @@ def drop_fragments(data: BoolArray, fraction: float) -> BoolArray:
     sizes[0] = 0
     largest = int(sizes.argmax())
     keep = sizes > fraction * sizes[largest]
-    keep[largest], keep[0] = True, False
+    keep[largest] = True
+    if wanted is not None:
+        keep[pieces[wanted]] = True
+    keep[0] = False
     return np.asarray(keep[pieces])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from napari_sam.segment.clean import fill_holes
+from napari_sam.segment.clean import drop_fragments, fill_holes
 from napari_sam.types import Mask
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def tidy(mask: Mask, prompt: Prompt) -> Mask:
         part of the object is not filled.
     """
     inside, outside = _clicked(mask, prompt, 1), _clicked(mask, prompt, 0)
-    data = fill_holes(_without_specks(mask.data, inside), _PINHOLE, free=~outside)
+    data = fill_holes(drop_fragments(mask.data, _SPECK, inside), _PINHOLE, ~outside)
     if np.array_equal(data, mask.data):
         return mask
     fitted = Mask.from_array(data, mask.box[:2])
@@ -43,17 +43,3 @@ def _clicked(mask: Mask, prompt: Prompt, label: int) -> BoolArray:
     at = at[((at >= 0) & (at < clicks.shape)).all(axis=1)]
     clicks[at[:, 0], at[:, 1]] = True
     return clicks
-
-
-def _without_specks(data: BoolArray, clicked: BoolArray) -> BoolArray:
-    from scipy import ndimage
-
-    pieces, count = ndimage.label(data)
-    if count <= 1:
-        return data
-    sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    keep = sizes >= _SPECK * sizes.max()
-    keep[pieces[clicked]] = True
-    keep[0] = False
-    return np.asarray(keep[pieces])
