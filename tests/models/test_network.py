@@ -14,7 +14,7 @@ from napari_sam.models.pocket.geometry import (
     resample,
     square_regions,
 )
-from napari_sam.models.pocket.network import PocketNetwork, crop
+from napari_sam.models.pocket.network import PocketNetwork, crop, crop_pixels
 
 
 def test_the_backbone_equals_the_package_its_weights_are_from():
@@ -49,6 +49,25 @@ def test_regions_are_cut_as_torchvision_cuts_them():
         maps, torch.stack([number, x0, y0, x1, y1], 1), 32, 1 / 4, 1, True
     )
     assert torch.allclose(crop(maps, regions, 4, 32), wanted, atol=1e-4)
+
+
+def test_pixels_are_cut_as_torchvision_cuts_them():
+    random = torch.Generator().manual_seed(2)
+    images = torch.randint(0, 256, (2, 90, 70, 3), generator=random, dtype=torch.uint8)
+    regions = torch.tensor([[5.0, 9.5, 37.0, 41.5], [20.2, 1.1, 85.2, 66.1]])
+    both = regions.expand(2, 2, 4)
+    number = torch.arange(2).repeat_interleave(2).float()
+    y0, x0, y1, x1 = both.flatten(0, 1).unbind(-1)
+    wanted = roi_align(
+        images.permute(0, 3, 1, 2) / 127.5 - 1,
+        torch.stack([number, x0, y0, x1, y1], 1), 64, 1, 1, True,
+    )  # fmt: skip
+    assert torch.allclose(crop_pixels(images, both), wanted, atol=1e-4)
+    beside = torch.tensor([[[-40.0, 10.0, 24.0, 74.0]]])
+    (cut,) = crop_pixels(images[:1], beside)
+    assert not cut[:, :40].any()  # above the image
+    assert not cut[:, :, 60:].any()  # right of it
+    assert cut[:, 40:, :60].abs().mean() > 0.3
 
 
 def test_a_region_is_a_square_around_its_box():

@@ -88,6 +88,21 @@ def test_a_lone_click_has_three_candidates_best_first(model, field):
     assert (len(one.masks), len(three.masks)) == (1, 3)
 
 
+def test_the_size_that_is_read_comes_first_but_where_another_is_clearly_better(
+    model, field
+):
+    image, _, objects = field
+    embedding = model.encode(image)
+    clicks = [ns.Prompt(points=[middle]) for *_, middle in objects]
+    three = model.decode(embedding, clicks)
+    alone = model.decode(embedding, clicks, multimask=False)
+    same = [
+        np.array_equal(several.best.data, one.best.data)
+        for several, one in zip(three, alone, strict=True)
+    ]
+    assert np.mean(same) > 0.9
+
+
 def test_a_background_click_moves_the_mask_away(model, field):
     image, labels, objects = field
     number, box, _ = max(objects, key=lambda o: (labels == o[0]).sum())

@@ -48,7 +48,7 @@ class CatalogEntry:
 
 _YOLO = "nuclei-yolo"
 _EVERYTHING = "everything"
-_POCKET_SHA256 = "628ccdfe4eaed0638242b62f748880bf75099b03d309e8eedd030716c175701f"
+_POCKET_SHA256 = "8de280df34108545bd398dd06ca444707330cf921c404fb1e6cba6bc5b913eaf"
 _ENTRIES = (
     CatalogEntry(
         "pocket",

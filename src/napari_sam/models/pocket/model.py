@@ -165,8 +165,8 @@ class PocketModel:
         predicted = scores[0].float().sigmoid().cpu().numpy()
         where = regions.cpu().numpy()
         return [
-            to_mask(low[i], where[i], shape, float(predicted[i]))
-            for i in range(len(looks))
+            to_mask(low[i], where[i], shape, max(0.0, float(predicted[i]) - look.doubt))
+            for i, look in enumerate(looks)
         ]
 
 
@@ -199,4 +199,5 @@ def _cut(features: Features, height: int, width: int) -> Features:
         inside(features.coarse, STRIDE),
         inside(features.fine, STRIDE // 2),
         inside(features.dense, STRIDE),
+        features.pixels[:, :height, :width].contiguous(),
     )

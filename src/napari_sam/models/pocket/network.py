@@ -37,11 +37,14 @@ class Features:
         Centre-ness logit, foreground logit, and the logarithms of the
         distances (pixels) from the cell's centre to the object's top, left,
         bottom and right side.
+    pixels : uint8, (N, H, W, 3)
+        The images themselves: an outline is finer than any map.
     """
 
     coarse: Tensor
     fine: Tensor
     dense: Tensor
+    pixels: Tensor
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Module:
@@ -71,6 +74,8 @@ class Encoder(nn.Module):
         self.lateral_half = nn.Conv2d(half, _FINE, 1)
         self.to_half = nn.Conv2d(_COARSE, _FINE, 1)
         self.smooth_half = _conv(_FINE, _FINE)
+        # The head sees the finer map too: sides are to be told to less than a cell.
+        self.detail = _silent(nn.Conv2d(_FINE, _COARSE, 4, stride=2, padding=1))
         self.head = nn.Sequential(
             _conv(_COARSE, _COARSE), _conv(_COARSE, _COARSE, dilation=2)
         )
@@ -104,7 +109,8 @@ class Encoder(nn.Module):
         fine = self.lateral_half(half) + F.interpolate(
             self.to_half(top), scale_factor=2.0, mode="bilinear"
         )
-        return top, self.smooth_half(fine), self.read(self.head(top))
+        fine = self.smooth_half(fine)
+        return top, fine, self.read(self.head(top + self.detail(fine)))
 
 
 class Decoder(nn.Module):
@@ -123,6 +129,7 @@ class Decoder(nn.Module):
         )
         self.fine = nn.Conv2d(_FINE, _NARROW, 1)
         self.fine_prompt = nn.Conv2d(PROMPT_MAPS, _NARROW, 3, padding=1)
+        self.pixels = _silent(nn.Conv2d(3, _NARROW, 3, padding=1, bias=False))
         self.up = nn.Conv2d(_WIDTH, _NARROW, 1)
         self.refine = nn.Sequential(_conv(_NARROW, _NARROW), _conv(_NARROW, _NARROW))
         self.mask = nn.Conv2d(_NARROW, 1, 1)
@@ -142,7 +149,7 @@ class Decoder(nn.Module):
         )
 
     def forward(
-        self, coarse: Tensor, fine: Tensor, prompts: Tensor
+        self, coarse: Tensor, fine: Tensor, pixels: Tensor, prompts: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Decode R regions.
 
@@ -151,6 +158,8 @@ class Decoder(nn.Module):
         coarse : (R, 48, 32, 32)
         fine : (R, 24, 64, 64)
             Cut from what `project` returned.
+        pixels : (R, 3, 64, 64)
+            From `crop_pixels`.
         prompts : (R, 6, 64, 64)
 
         Returns
@@ -163,7 +172,8 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x = x + block(x)
         y = F.interpolate(self.up(x), scale_factor=2.0, mode="bilinear")
-        y = F.relu(y + _biased(fine, self.fine) + self.fine_prompt(prompts))
+        y = y + _biased(fine, self.fine) + self.pixels(pixels)
+        y = F.relu(y + self.fine_prompt(prompts))
         logits: Tensor = self.mask(self.refine(y))
         inside = F.avg_pool2d(logits.detach().sigmoid(), 2)
         area = inside.mean((2, 3))
@@ -171,6 +181,13 @@ class Decoder(nn.Module):
         pooled = (x * inside).mean((2, 3)) / (area + 1e-3)
         summary = torch.cat([pooled, x.mean((2, 3)), x.amax((2, 3)), area], 1)
         return logits[:, 0], self.score(summary)[:, 0]
+
+
+def _silent(layer: nn.Conv2d) -> nn.Conv2d:
+    """Make a layer add nothing until it has learned something."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def _biased(projected: Tensor, layer: nn.Conv2d) -> Tensor:
@@ -188,7 +205,8 @@ class PocketNetwork(nn.Module):
     def encode(self, pixels: Tensor) -> Features:
         """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32."""
         coarse, fine, dense = self.encoder(pixels)
-        return Features(*self.decoder.project(coarse, fine), dense)
+        images = pixels.permute(0, 2, 3, 1).contiguous()
+        return Features(*self.decoder.project(coarse, fine), dense, images)
 
     def decode(
         self, features: Features, regions: Tensor, prompts: Tensor
@@ -210,12 +228,13 @@ class PocketNetwork(nn.Module):
         """
         coarse = crop(features.coarse, regions, STRIDE, REGION // 2)
         fine = crop(features.fine, regions, STRIDE // 2, REGION)
+        pixels = crop_pixels(features.pixels, regions)
         # Otherwise sums of maps in two orders and copies between them take a third
         # as long as the convolutions.
         logits, score = self.decoder(
             *(
                 part.contiguous(memory_format=torch.channels_last)
-                for part in (coarse, fine, prompts.flatten(0, 1))
+                for part in (coarse, fine, pixels, prompts.flatten(0, 1))
             )
         )
         images, count = regions.shape[:2]
@@ -258,3 +277,47 @@ def crop(maps: Tensor, regions: Tensor, stride: int, size: int) -> Tensor:
     # (N, C, K * size, size) -> (N * K, C, size, size)
     parted = sampled.view(images, -1, count, size, size)
     return parted.transpose(1, 2).flatten(0, 1)
+
+
+def crop_pixels(images: Tensor, regions: Tensor) -> Tensor:
+    """Sample square regions of images bilinearly; outside is zero.
+
+    Only what is sampled becomes floating point: the image may be large.
+
+    Parameters
+    ----------
+    images : uint8, (N, H, W, 3)
+    regions : (N, K, 4)
+        (y0, x0, y1, x1) in pixels.
+
+    Returns
+    -------
+    (N * K, 3, 64, 64), -1 to 1
+    """
+    height, width = images.shape[1:3]
+    count = regions.shape[1]
+    number = torch.arange(len(images), device=images.device)
+    number = number.repeat_interleave(count)[:, None, None]
+    steps = (torch.arange(REGION, device=images.device) + 0.5) / REGION
+    y0, x0, y1, x1 = (regions.flatten(0, 1)[:, i, None] for i in range(4))
+    y, x = y0 + (y1 - y0) * steps, x0 + (x1 - x0) * steps  # (N * K, 64)
+    inside = ((y > 0) & (y < height))[:, :, None] & ((x > 0) & (x < width))[:, None]
+    (up, down), lower = _neighbours(y[:, :, None], height)
+    (left, right), righter = _neighbours(x[:, None], width)
+    above, below = (
+        torch.lerp(
+            images[number, row, left].float(),
+            images[number, row, right].float(),
+            righter[..., None],
+        )
+        for row in (up, down)
+    )
+    sampled = torch.lerp(above, below, lower[..., None]) / 127.5 - 1
+    return (sampled * inside[..., None]).permute(0, 3, 1, 2)
+
+
+def _neighbours(at: Tensor, size: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """Return the pixels before and after positions, and the weight of the latter."""
+    first = (at - 0.5).floor()
+    indices = first.long().clamp(0, size - 1), first.long().add(1).clamp(0, size - 1)
+    return indices, at - 0.5 - first

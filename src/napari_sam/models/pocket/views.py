@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # A click does not say how large its object is: besides the size read from the
 # dense head these are tried, and the predicted IoU chooses.
 SCALES = (1.0, 0.7, 1.4)
+# Of three guesses the best looks better than it is: another size has to be expected
+# to be this much better than the one that was read.
+_DOUBT = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +46,8 @@ class View:
     trust : float
         GIVEN or READ.
     known : Known, optional
+    doubt : float
+        What its predicted IoU is lowered by.
     """
 
     number: int
@@ -50,6 +55,7 @@ class View:
     box: FloatArray
     trust: float
     known: Known | None
+    doubt: float = 0.0
 
 
 def views(
@@ -79,7 +85,8 @@ def views(
         ambiguous = trust == READ and known is None and len(prompt.points) == 1
         several = ambiguous if multimask is None else multimask
         for scale in SCALES if several else SCALES[:1]:
-            yield View(number, prompt, _scaled(box, scale), trust, known)
+            doubt = 0.0 if scale == SCALES[0] else _DOUBT
+            yield View(number, prompt, _scaled(box, scale), trust, known, doubt)
 
 
 def draw(looks: Sequence[View], device: torch.device) -> tuple[Tensor, Tensor]:

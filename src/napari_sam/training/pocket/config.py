@@ -75,6 +75,12 @@ class Config(BaseModel):
     strong : bool
         Scale crops and change their intensities as widely as microscopes differ;
         else they are cut, turned and scaled a little.
+    copied, bent : float
+        How often objects of a crop are put beside others of it, and how often it is
+        bent; only if `strong`.
+    mixed : bool
+        Decode in bfloat16. Faster on processors that have it, and outlines are to be
+        right to a part of a pixel, not to a part of a thousand.
     evaluate_every : int
         Steps between two looks at the validation part; 0 for none.
     evaluate_objects : int
@@ -106,6 +112,9 @@ class Config(BaseModel):
         "synthetic": 0.08,
     }
     strong: bool = True
+    copied: Chance = 0.25
+    bent: Chance = 0.2
+    mixed: bool = False
     evaluate_every: int = 0
     evaluate_objects: PositiveInt = 8
 

@@ -1,22 +1,24 @@
 """Training images in memory, and random crops of them.
 
-A crop is scaled, flipped and transposed, and its intensities are changed in
-the ways microscopes differ: gamma, inversion, noise, blur, channel order.
+A crop is scaled, flipped and transposed; what else is done to it is in `changes`.
 """
 
 from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage import io, segmentation
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from napari_sam.images import make_plane
+from napari_sam.training.pocket.changes import copy_objects, recolour, warp
+from napari_sam.training.pocket.config import Config
 from napari_sam.training.pocket.prompts import draw_prompts
 from napari_sam.training.pocket.split import load_split
 from napari_sam.training.pocket.synthetic import made_up
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_sam.training.pocket.config import Config
-
 CROP = 256
+_DEFAULTS = Config()
 Array = npt.NDArray[Any]
-_LUMINANCE = np.array([0.3, 0.59, 0.11])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,19 +116,26 @@ class Crops(IterableDataset[dict[str, Array]]):
         config = self.config
         kinds = list(self.groups)
         weights = np.array([config.kinds[kind] for kind in kinds])
-        number = self.start
-        while True:
+        for number in self._numbers():
             random = np.random.default_rng((config.seed, number))
             kind = str(random.choice(kinds, p=weights / weights.sum()))
             example = self._example(kind, random)
             # Whole cells are several times larger than nuclei.
             smallest = 0.45 if kind == "phase" else 0.7
-            crop = random_crop(example, smallest, random, strong=config.strong)
+            crop = random_crop(example, smallest, random, config)
             labels, middle = crop["labels"], crop["centreness"]
             crop |= dense_targets(labels, middle)
             crop |= draw_prompts(labels, middle, config.objects, random, config.prompts)
             yield crop
-            number += 1
+
+    def _numbers(self) -> Iterator[int]:
+        """Count the crops; a process of several counts those of every nth step."""
+        worker, together = get_worker_info(), self.config.crops
+        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in count(part, parts):
+            yield from range(
+                self.start + step * together, self.start + (step + 1) * together
+            )
 
     def _example(self, kind: str, random: np.random.Generator) -> Example:
         if kind == "synthetic":
@@ -142,12 +149,22 @@ class Crops(IterableDataset[dict[str, Array]]):
 
 
 def random_crop(
-    example: Example, low: float, random: np.random.Generator, *, strong: bool = True
+    example: Example,
+    low: float,
+    random: np.random.Generator,
+    config: Config = _DEFAULTS,
 ) -> dict[str, Array]:
-    """Cut and flip one crop of 256 × 256; if `strong`, scale (from `low` up), recolour.
+    """Cut, turn and change one crop of 256 × 256.
 
-    Without it the scale is hardly changed.
+    Parameters
+    ----------
+    example : Example
+    low : float
+        The least that it is scaled by; without `config.strong` it is hardly scaled.
+    random : Generator
+    config : Config
     """
+    strong = config.strong
     height, width = example.labels.shape
     smallest = CROP / min(height, width)
     if random.random() < 0.3 or not strong:
@@ -164,6 +181,10 @@ def random_crop(
     labels = example.labels[iy][:, ix]
     middle = example.centreness[iy][:, ix].astype(np.float32)
     pixels = bilinear(example.pixels, y, x)
+    if strong and random.random() < config.copied:
+        pixels, labels, middle = _crowded(pixels, labels, middle, random)
+    if strong and random.random() < config.bent:
+        pixels, labels, middle = warp(random, pixels, labels, middle)
     if random.random() < 0.5:
         pixels, labels, middle = pixels[::-1], labels[::-1], middle[::-1]
     if random.random() < 0.5:
@@ -176,6 +197,19 @@ def random_crop(
         "labels": np.ascontiguousarray(labels).astype(np.int64),
         "centreness": np.ascontiguousarray(middle),
     }
+
+
+def _crowded(
+    pixels: Array, labels: Array, middle: Array, random: np.random.Generator
+) -> tuple[Array, Array, Array]:
+    pixels, crowded = copy_objects(pixels, labels, random)
+    different = crowded != labels
+    if not different.any():
+        return pixels, labels, middle
+    # What the crop cuts off keeps its true middle: only these are seen as wholes.
+    fresh = np.union1d(crowded[different], labels[different])
+    middle = np.where(np.isin(crowded, fresh), centreness(crowded), middle)
+    return pixels, crowded, middle.astype(np.float32)
 
 
 def _corner(labels: Array, extent: float, random: np.random.Generator) -> Array:
@@ -203,29 +237,3 @@ def bilinear(pixels: Array, y: Array, x: Array) -> Array:
     part = pixels[rows, columns].astype(np.float32)
     part = lerp(part, y - rows.start)
     return lerp(part.swapaxes(0, 1), x - columns.start).swapaxes(0, 1)
-
-
-def recolour(pixels: Array, random: np.random.Generator) -> Array:
-    """Change intensities (h, w, 3) in 0..255 as microscopes do; gives uint8."""
-    grey = bool((pixels[..., 0] == pixels[..., 2]).all())
-    image = pixels / 255.0
-    if not grey:
-        if random.random() < 0.15:
-            image = np.repeat(image @ _LUMINANCE[:, None], 3, axis=2)
-        elif random.random() < 0.6:
-            image = image * random.uniform(0.85, 1.15, 3)
-            image = image + random.uniform(-0.06, 0.06, 3)
-    if random.random() < 0.12:
-        image = 1 - image
-    if random.random() < 0.7:
-        image = np.clip(image, 0, 1) ** np.exp(random.normal(0, 0.35))
-    if random.random() < 0.5:
-        image = (image - 0.5) * random.uniform(0.6, 1.25) + 0.5
-        image = image + random.uniform(-0.1, 0.1)
-    if random.random() < 0.15:
-        sigma = random.uniform(0.4, 1.5)
-        image = ndimage.gaussian_filter(image, (sigma, sigma, 0))
-    if random.random() < 0.35:
-        shape = image.shape[:2] + ((1,) if grey else (3,))
-        image = image + random.normal(0, random.uniform(0.01, 0.08), shape)
-    return np.clip(image * 255, 0, 255).astype(np.uint8)

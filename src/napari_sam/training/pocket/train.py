@@ -168,7 +168,9 @@ class Trainer:
         self, features: Features, batch: Batch, rounds: Rounds, maps: Tensor
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         regions = rounds.regions
-        logits, score = self.network.decode(features, regions, maps)
+        with torch.autocast(regions.device.type, torch.bfloat16, self.config.mixed):
+            logits, score = self.network.decode(features, regions, maps)
+        logits, score = logits.float(), score.float()
         target, valid = region_targets(batch["labels"], batch["ids"], regions)
         used = (batch["ids"].flatten() > 0).float()[:, None, None]
         flat = regions.flatten(0, 1)
@@ -193,7 +195,13 @@ def _freeze_norms(network: nn.Module) -> None:
             module.eval()
 
 
-def train(trainer: Trainer, data: Path, save_minutes: float, stop_at: int) -> None:
+def train(
+    trainer: Trainer,
+    data: Path,
+    save_minutes: float,
+    stop_at: int,
+    workers: int = 0,
+) -> None:
     """Train until the schedule is over, or until a step.
 
     Parameters
@@ -203,13 +211,14 @@ def train(trainer: Trainer, data: Path, save_minutes: float, stop_at: int) -> No
     save_minutes : float
         Time between two checkpoints.
     stop_at : int
+    workers : int
+        Processes that cut crops; the crops are the same for any number.
     """
     config, out = trainer.config, trainer.out
     crops = Crops(
         find_sources(data, "train"), config, start=trainer.step * config.crops
     )
-    # No worker process: what is stopped and continued is one process and one thread.
-    loader = iter(DataLoader(crops, batch_size=config.crops))
+    loader = iter(DataLoader(crops, batch_size=config.crops, num_workers=workers))
     log: list[dict[str, float]] = []
     saved = time.monotonic()
     while trainer.done < 1 and trainer.step < stop_at:
@@ -243,6 +252,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0, help="that cut crops")
     parser.add_argument("--minutes", type=float, help="instead of the config's")
     parser.add_argument("--save-minutes", type=float, default=4)
     parser.add_argument("--stop-at", type=int, help="stop early, to go on later")
@@ -254,7 +264,7 @@ def main() -> None:
     write_config(config, arguments.out / "config.yaml")
     trainer = Trainer(config, arguments.out, arguments.threads)
     stop_at = arguments.stop_at or config.steps
-    train(trainer, arguments.data, arguments.save_minutes, stop_at)
+    train(trainer, arguments.data, arguments.save_minutes, stop_at, arguments.workers)
 
 
 def _means(trainer: Trainer, log: list[dict[str, float]]) -> dict[str, str]:

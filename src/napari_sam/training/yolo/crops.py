@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from skimage import io, measure
 
-from napari_sam.training.pocket.data import bilinear, find_sources, recolour
+from napari_sam.training.pocket.changes import recolour
+from napari_sam.training.pocket.data import bilinear, find_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
