@@ -10,6 +10,7 @@ from scipy import ndimage
 import napari_sam as ns
 from napari_sam.data import demo_images
 from napari_sam.images import make_plane
+from napari_sam.models.pocket.model import PocketModel
 from napari_sam.types import Mask, ModelError, PromptError
 
 
@@ -146,6 +147,24 @@ def test_the_plane_moved_by_whole_cells_moves_the_answer(model, field):
     first = here.best.full(part.shape)
     second = np.roll(there.best.full(part.shape), (-32, -32), (0, 1))
     assert (first & second).sum() / (first | second).sum() > 0.95
+
+
+def test_rounding_hardly_moves_an_answer(model, field):
+    image, labels, objects = field
+    path = next(e.path for e in ns.list_models() if e.name == "pocket")
+    prompts = [ns.Prompt(box=box) for _, box, _ in objects]
+    exact, rounded = (
+        [answer.best.full(labels.shape) for answer in one.decode(e, prompts)]
+        for one in (
+            PocketModel(path, device="cpu", precision="float32"),
+            PocketModel(path, device="cpu", precision="bfloat16"),
+        )
+        for e in [one.encode(image)]
+    )
+    agree = [(a & b).sum() / (a | b).sum() for a, b in zip(exact, rounded, strict=True)]
+    assert not all(one == 1 for one in agree)
+    assert min(agree) > 0.95
+    assert np.mean(agree) > 0.99
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (33, 64), (64, 64, 3), (31, 200, 4)])

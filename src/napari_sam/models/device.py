@@ -45,3 +45,16 @@ def resolve_device(name: str) -> torch.device:
             f'there is no device "{name}" on this machine; use --device auto or cpu'
         )
     return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Tell whether a processor multiplies bfloat16 at least as fast as float32.
+
+    Those with AVX-512 BF16 or AMX do. Others emulate it; graphics cards are fast
+    enough as they are.
+    """
+    if device.type != "cpu":
+        return False
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    asked = (getattr(torch.cpu, name, None) for name in names)
+    return any(supported() for supported in asked if supported is not None)
