@@ -56,7 +56,7 @@ def test_a_click_and_its_correction_look_as_they_do_in_use(scene):
     rounds = Rounds(batch_of(labels, number, point), torch.Generator().manual_seed(0))
 
     maps = rounds.first(features, read=True)
-    (look,) = views(features.dense[0], [Prompt(points=[point])], False)
+    (look,) = views(features, [Prompt(points=[point])], False)
     regions, drawn = draw([look], torch.device("cpu"))
     assert torch.allclose(rounds.regions[0], regions, atol=1e-3)
     assert torch.allclose(maps[0], drawn, atol=1e-3)
@@ -73,7 +73,7 @@ def test_a_click_and_its_correction_look_as_they_do_in_use(scene):
     row, column = (y - low[0]) / cell, (x - low[1]) / cell
     square = (row >= 20) & (row < 40) & (column >= 16) & (column < 44)
     prompt = Prompt(points=clicks, labels=marks, previous=Mask.from_array(square))
-    (look,) = views(features.dense[0], [prompt], False)
+    (look,) = views(features, [prompt], False)
     regions, drawn = draw([look], torch.device("cpu"))
     # Pixels are coarser than samples here.
     assert (rounds.regions[0] - regions).abs().max() < 2

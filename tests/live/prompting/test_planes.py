@@ -177,6 +177,5 @@ def test_memory_is_counted_wherever_it_is(model, frames):
     assert nbytes_of([torch.zeros(3, dtype=torch.float16), "text", 7, None]) == 6
     embedding = model.encode(frames[0])
     features = model.features(embedding)
-    assert nbytes_of(embedding) == sum(
-        part.nbytes for part in (features.coarse, features.fine, features.dense)
-    )
+    parts = features.coarse, features.fine, features.dense, features.pixels
+    assert nbytes_of(embedding) == sum(part.nbytes for part in parts)

@@ -61,14 +61,15 @@ class PocketDetector:
 
     @torch.inference_mode()
     def _peaks(self, embedding: Embedding) -> Detections:
-        dense = self._model.features(embedding).dense[0]
+        features = self._model.features(embedding)
+        dense = features.dense[0]
         height, width = embedding.shape
         centre = dense[0].sigmoid() ** _POWER
         peak = centre == F.max_pool2d(centre[None], 3, 1, 1)[0]
         rows, columns = (peak & (centre >= self._options.conf)).nonzero(as_tuple=True)
         scores = centre[rows, columns]
         points = (torch.stack([rows, columns], 1) + 0.5) * STRIDE
-        boxes = read_boxes(dense, points)
+        boxes = read_boxes(dense, points) / features.zoom
         limit = boxes.new_tensor([height, width, height, width])
         boxes = torch.minimum(boxes.clamp(min=0), limit)
         sides = boxes[:, 2:] - boxes[:, :2]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +12,7 @@ from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.crew import Crew
 from napari_sam.models.device import has_fast_bfloat16, resolve_device
 from napari_sam.models.lane import checkpoint
+from napari_sam.models.pocket.closer import closer_look, enlarged
 from napari_sam.models.pocket.masks import to_mask
 from napari_sam.models.pocket.network import STRIDE, Features
 from napari_sam.models.pocket.views import View, draw, views
@@ -33,6 +32,8 @@ from napari_sam.types import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
 _MULTIPLE = 32  # the encoder's largest stride
 # Regions that a thread decodes at once: more fall out of its cache, and keep an urgent
@@ -84,7 +85,7 @@ class PocketModel:
         image: npt.NDArray[Any] | Plane,
         normalization: Normalization | None = None,
     ) -> Embedding:
-        """Encode one plane.
+        """Encode one plane; where its objects are small, enlarged.
 
         Parameters
         ----------
@@ -95,9 +96,11 @@ class PocketModel:
         """
         plane = image if isinstance(image, Plane) else make_plane(image, normalization)
         height, width = plane.shape
-        pixels = _padded(plane.pixels).permute(2, 0, 1)[None].to(self._device)
-        with torch.inference_mode(), self._precision():
-            features = _cut(self._network.encode(pixels), height, width)
+        pixels = torch.tensor(plane.pixels).permute(2, 0, 1)[None]
+        features = self._encode(pixels.to(self._device))
+        zoom = closer_look(features.dense[0], plane.shape)
+        if zoom > 1:
+            features = self._encode(enlarged(pixels.to(self._device), zoom), zoom)
         tile = Tile((0, 0, height, width), features)
         return Embedding(self._info.sha256, (height, width), (tile,))
 
@@ -138,7 +141,7 @@ class PocketModel:
         """
         check_prompts(prompts, embedding.shape)
         features = self.features(embedding)
-        looks = list(views(features.dense[0], prompts, multimask))
+        looks = list(views(features, prompts, multimask))
         answers: list[list[Mask]] = [[] for _ in prompts]
 
         def decode(part: slice) -> list[Mask]:
@@ -169,6 +172,13 @@ class PocketModel:
         return features
 
     @torch.inference_mode()
+    def _encode(self, pixels: Tensor, zoom: float = 1.0) -> Features:
+        with self._precision():
+            features = self._network.encode(_padded(pixels))
+        height, width = pixels.shape[2:]
+        return _cut(features, height, width, zoom)
+
+    @torch.inference_mode()
     def _decode(
         self, features: Features, looks: Sequence[View], shape: tuple[int, int]
     ) -> list[Mask]:
@@ -192,20 +202,25 @@ def _checkpoint(*_: object) -> None:
     checkpoint()
 
 
-def _padded(pixels: npt.NDArray[np.uint8]) -> Tensor:
-    """Extend a plane (H, W, 3) below and right to the encoder's multiple.
+def _padded(pixels: Tensor) -> Tensor:
+    """Extend pixels (1, 3, H, W) below and right to the encoder's multiple.
 
-    By its mirror image: an object at the rim is then seen with the rim as its
+    By their mirror image: an object at the rim is then seen with the rim as its
     middle, so that its centre stays on the plane and its box is clipped to what
     there is. Repeating the rim would prolong it and move its centre away; a plain
     colour makes the noise of dim planes look like an object.
     """
-    height, width, _ = pixels.shape
-    beyond = ((0, -height % _MULTIPLE), (0, -width % _MULTIPLE), (0, 0))
-    return torch.from_numpy(np.pad(pixels, beyond, mode="symmetric"))
+    y, x = (_mirrored(side, pixels.device) for side in pixels.shape[2:])
+    return pixels[:, :, y[:, None], x]
 
 
-def _cut(features: Features, height: int, width: int) -> Features:
+def _mirrored(side: int, device: torch.device) -> Tensor:
+    """Count to a multiple, turning at `side` and at 0 as often as it takes."""
+    at = torch.arange(side + -side % _MULTIPLE, device=device) % (2 * side)
+    return torch.where(at < side, at, 2 * side - 1 - at)
+
+
+def _cut(features: Features, height: int, width: int, zoom: float) -> Features:
     """Leave out the cells of the padding: outside of a plane there is nothing."""
 
     def inside(maps: Tensor, stride: int) -> Tensor:
@@ -217,4 +232,5 @@ def _cut(features: Features, height: int, width: int) -> Features:
         inside(features.fine, STRIDE // 2),
         inside(features.dense, STRIDE),
         features.pixels[:, :height, :width].contiguous(),
+        zoom,
     )

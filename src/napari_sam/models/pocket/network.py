@@ -39,12 +39,16 @@ class Features:
         bottom and right side.
     pixels : uint8, (N, H, W, 3)
         The images themselves: an outline is finer than any map.
+    zoom : float
+        How many times the images were enlarged before; H and W are of the enlarged
+        ones, and so are the distances.
     """
 
     coarse: Tensor
     fine: Tensor
     dense: Tensor
     pixels: Tensor
+    zoom: float = 1.0
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Module:
@@ -217,7 +221,7 @@ class PocketNetwork(nn.Module):
         ----------
         features : Features
         regions : float tensor, shape (N, K, 4)
-            Square regions (y0, x0, y1, x1) in pixels.
+            Square regions (y0, x0, y1, x1) in pixels, not enlarged.
         prompts : (N, K, 6, 64, 64)
 
         Returns
@@ -226,6 +230,7 @@ class PocketNetwork(nn.Module):
         score : (N, K)
             Logit of the predicted IoU.
         """
+        regions = regions * features.zoom
         coarse = crop(features.coarse, regions, STRIDE, REGION // 2)
         fine = crop(features.fine, regions, STRIDE // 2, REGION)
         pixels = crop_pixels(features.pixels, regions)

@@ -17,7 +17,7 @@ from napari_sam.models.pocket.geometry import (
     square_regions,
 )
 from napari_sam.models.pocket.masks import Known
-from napari_sam.models.pocket.network import REGION
+from napari_sam.models.pocket.network import REGION, Features
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,19 +59,19 @@ class View:
 
 
 def views(
-    dense: Tensor, prompts: Sequence[Prompt], multimask: bool | None
+    features: Features, prompts: Sequence[Prompt], multimask: bool | None
 ) -> Iterator[View]:
     """Yield one look at each prompt, or three.
 
     Parameters
     ----------
-    dense : Tensor, shape (6, h, w)
-        From which the boxes of lone clicks are read.
+    features : Features
+        Of one plane; the boxes of lone clicks are read from its dense map.
     prompts : sequence of Prompt
     multimask : bool, optional
         None: three only at a click without anything else.
     """
-    read = _read(dense, prompts)
+    read = _read(features, prompts)
     for number, prompt in enumerate(prompts):
         known, box, trust = _known(prompt), read.get(number), READ
         if prompt.box is not None:
@@ -135,7 +135,7 @@ def _known(prompt: Prompt) -> Known | None:
     return None
 
 
-def _read(dense: Tensor, prompts: Sequence[Prompt]) -> dict[int, FloatArray]:
+def _read(features: Features, prompts: Sequence[Prompt]) -> dict[int, FloatArray]:
     """Read the boxes of the prompts that are only clicks from the dense head."""
     clicks = {
         number: prompt.points[prompt.labels == 1]
@@ -144,8 +144,9 @@ def _read(dense: Tensor, prompts: Sequence[Prompt]) -> dict[int, FloatArray]:
     }
     if not clicks:
         return {}
+    (dense,), zoom = features.dense, features.zoom
     points = torch.from_numpy(np.concatenate(list(clicks.values()))).to(dense.device)
-    boxes = read_boxes(dense, points).float().cpu().numpy()
+    boxes = (read_boxes(dense, points * zoom) / zoom).float().cpu().numpy()
     ends = np.cumsum([len(points) for points in clicks.values()])[:-1]
     parts = np.split(boxes, ends)
     return {n: part.mean(0) for n, part in zip(clicks, parts, strict=True)}
