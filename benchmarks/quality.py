@@ -3,7 +3,9 @@
     python benchmarks/quality.py DATA [--part test] [--weights FILE ...] [--json FILE]
 
 `DATA` is a folder with `dsb2018/` and `usiigaci_phase/` (images/, masks/,
-index.csv); the images are those that `training/pocket/split.json` keeps aside.
+index.csv); the images are those that `training/pocket/split.json` keeps aside. If
+`nuclei_timelapse/` and `gonuclear_3d/` are there too, of which nothing was ever
+trained on, their frames and every tenth slice of stack 1135 are groups of their own.
 Prints the figures of `docs/models.md`, with intervals of 95 % from resampled images,
 and exits 1 where a target is missed. With several files of weights ("pocket" is what
 ships) they are asked the same and stand side by side; the last one is judged.
@@ -43,13 +45,14 @@ from napari_sam.training.scoring import (
 from napari_sam.types import Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_sam.models.protocol import Detector, PromptableModel
 
 SEED = 7
 RESAMPLED = 500
 THREADS = 2
+APART = ("phase", "nuclei_timelapse", "gonuclear_3d")  # not of the Data Science Bowl
 Array = npt.NDArray[Any]
 
 
@@ -158,21 +161,37 @@ def measure_quality(
     yolo: Detector | None = None
     if with_yolo:
         yolo = ns.load_detector("nuclei-yolo", device="cpu", conf=conf)
-    for source in find_sources(data, part):
-        image = io.imread(source.image)
-        labels = io.imread(source.labels).astype(np.int64)
-        kind = source.kind
+    for kind, image, labels in labelled(data, part):
+        names = {kind, kind if kind in APART else "dsb2018"}
         ious = score_image(image, labels, model, random, clicked)
         found = score_automatic(image, labels, model, detector)
-        for name in {kind, "dsb2018" if kind != "phase" else kind}:
+        for name in names:
             groups[name].found.append(found)
             for key, values in ious.items():
                 groups[name].ious[key].append(values)
         if yolo is not None:
             found = score_automatic(image, labels, model, yolo)
-            for name in {kind, "dsb2018" if kind != "phase" else kind}:
+            for name in names:
                 groups[name].found_yolo.append(found)
     return dict(sorted(groups.items()))
+
+
+def labelled(data: Path, part: str) -> Iterator[tuple[str, Array, Array]]:
+    """Yield kind, image and labels of one part of the split, and of what is unseen."""
+    for source in find_sources(data, part):
+        labels = io.imread(source.labels).astype(np.int64)
+        yield source.kind, io.imread(source.image), labels
+    if part != "test":
+        return
+    for kind, image, masks, step in (
+        ("nuclei_timelapse", "images.tif", "masks.tif", 1),
+        ("gonuclear_3d", "images/1135_mini.tif", "masks/1135_mini.tif", 10),
+    ):
+        if (data / kind).is_dir():
+            planes = (io.imread(data / kind / file)[::step] for file in (image, masks))
+            for plane, labels in zip(*planes, strict=True):
+                if labels.any():
+                    yield kind, plane, labels.astype(np.int64)
 
 
 def median_seconds(work: Callable[[], object], repeats: int = 9) -> float:

@@ -23,6 +23,8 @@ KINDS = {
     "histology_purple": "– purple-stained tissue",
     "brightfield_gray": "– grey brightfield",
     "phase": "phase contrast, whole cells",
+    "nuclei_timelapse": "nuclei over time, another screen",
+    "gonuclear_3d": "plant nuclei, slices of a stack",
     "speed": "any",
 }
 FIGURES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,10 @@ def random_module(
     and their class scores start near zero.
     """
     tasks = load_ultralytics("ultralytics.nn.tasks")
-    kind = tasks.SegmentationModel if "-seg" in architecture else tasks.DetectionModel
+    task = next((t for t in ("seg", "obb") if f"-{t}" in architecture), "")
+    kind = {"seg": tasks.SegmentationModel, "obb": tasks.OBBModel}.get(
+        task, tasks.DetectionModel
+    )
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
         module = kind(architecture, ch=channels, nc=classes, verbose=False)
@@ -60,7 +64,49 @@ def random_module(
                 module(scene)
             spread_scores(module.eval(), scenes)
     module.names = {i: f"kind {i}" for i in range(classes)}
-    module.task = "segment" if "-seg" in architecture else "detect"
+    module.task = {"seg": "segment", "obb": "obb"}.get(task, "detect")
+    return module
+
+
+# RT-DETR with few layers: the smallest that ultralytics ships has 30 million weights.
+QUERIES = {
+    "nc": 3,
+    "scales": {"l": [1.0, 1.0, 1024]},
+    "backbone": [
+        [-1, 1, "Conv", [16, 3, 2]],
+        [-1, 1, "Conv", [32, 3, 2]],
+        [-1, 1, "Conv", [32, 3, 2]],
+        [-1, 1, "Conv", [64, 3, 2]],
+        [-1, 1, "Conv", [64, 3, 2]],
+    ],
+    "head": [[[2, 3, 4], 1, "RTDETRDecoder", ["nc", 64, 60, 4, 4, 2, 128]]],
+}
+
+
+def random_queries(seed: int = 0) -> Any:
+    """A small RT-DETR whose answers depend on what it sees."""
+    tasks = load_ultralytics("ultralytics.nn.tasks")
+    with torch.random.fork_rng(), quiet():
+        torch.manual_seed(seed)
+        module = tasks.RTDETRDetectionModel(QUERIES, nc=3, verbose=False).eval()
+        photo = torch.from_numpy(draw_photo()).permute(2, 0, 1)[None] / 255
+        scene = torch.nn.functional.interpolate(photo, size=(320, 320))
+        for layer in module.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = None
+        with torch.no_grad():
+            for layer in module.model[:-1]:
+                layer.train()
+            for _ in range(2):
+                module(scene)
+            module.eval()
+            head = module.model[-1]
+            for layer in (*head.dec_score_head, head.enc_score_head):
+                torch.nn.init.normal_(layer.weight, std=0.3)
+            for boxes in head.dec_bbox_head:
+                torch.nn.init.normal_(boxes.layers[-1].weight, std=0.05)
+    module.names = {i: f"kind {i}" for i in range(3)}
+    module.task = "detect"
     return module
 
 
@@ -103,7 +149,9 @@ def make_pt(tmp_path_factory: pytest.TempPathFactory) -> MakeFile:
         name = architecture.removesuffix(".yaml")
         path = folder / f"{name}{'-'.join(map(str, options.values()))}.pt"
         if not path.exists():
-            save_module(random_module(architecture, **options), path)
+            queries = architecture.startswith("rtdetr")
+            make = random_queries if queries else partial(random_module, architecture)
+            save_module(make(**options), path)
         return path
 
     return make

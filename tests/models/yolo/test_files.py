@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from napari_sam.images import make_plane
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.ultra import load_ultralytics, quiet
 from napari_sam.models.yolo.loading import load_yolo
+from napari_sam.models.yolo.suppress import hulls
 from napari_sam.types import ModelError
 
 
@@ -131,6 +133,46 @@ def test_a_network_for_grey_images_sees_grey(tmp_path, photo, build, save):
     first, second = detector.detect([make_plane(photo), make_plane(grey)])
     assert len(first) > 3
     assert np.array_equal(first.boxes, second.boxes)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("rtdetr-small", {"conf": 0.3, "imgsz": 320}),
+        ("yolo11n-obb.yaml", {"conf": 0.1, "iou": 0.8, "imgsz": 320}),
+    ],
+)
+def test_an_exported_file_gives_what_the_trained_one_does(
+    make_pt, tmp_path, photo, architecture, options
+):
+    path = tmp_path / "trained.pt"
+    path.write_bytes(make_pt(architecture).read_bytes())
+    kind = "RTDETR" if "rtdetr" in architecture else "YOLO"
+    with quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's exporters warn of each other
+        onnx = getattr(load_ultralytics(), kind)(str(path)).export(
+            format="onnx", imgsz=320, simplify=False
+        )
+    plane = make_plane(photo[:, :300])  # stretched or not, it is a square then
+    first, second = (
+        load_yolo(file, DetectorOptions(**options), device="cpu").detect([plane])[0]
+        for file in (path, Path(onnx))
+    )
+    assert len(first) > 3
+    assert np.allclose(first.scores, second.scores, atol=1e-3)
+    away = np.abs(first.boxes[:, None] - second.boxes).max(-1)
+    away[first.classes[:, None] != second.classes] = np.inf
+    assert away.min(0).max() < 0.5
+
+
+def test_a_turned_box_is_given_as_the_upright_one_around_it():
+    quarter = np.pi / 6
+    rows = torch.tensor([[50.0, 40.0, 20.0, 8.0, 0.9, 2.0, quarter]])
+    (hull,) = hulls(rows).tolist()
+    wide = 10 * np.cos(quarter) + 4 * np.sin(quarter)
+    high = 10 * np.sin(quarter) + 4 * np.cos(quarter)
+    box = [50 - wide, 40 - high, 50 + wide, 40 + high]
+    assert hull == pytest.approx([*box, 0.9, 2.0])
 
 
 @pytest.mark.parametrize(

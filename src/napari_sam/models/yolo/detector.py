@@ -1,4 +1,4 @@
-"""Any YOLO detector or segmenter of ultralytics as a detector."""
+"""Any detector or segmenter of ultralytics as a detector: YOLO, RT-DETR."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import torch
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.yolo import letterbox
-from napari_sam.models.yolo.suppress import only, read_final, read_rows, suppress
+from napari_sam.models.yolo.suppress import (
+    hulls,
+    only,
+    read_final,
+    read_rows,
+    read_turned,
+    suppress,
+    suppress_turned,
+)
 from napari_sam.types import Detections, ModelError
 
 if TYPE_CHECKING:
@@ -30,6 +38,8 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # how OpenCV weighs them for grey
 
 class YoloDetector:
     """Boxes of a YOLO network; the masks of a segmenter are not used.
+
+    Of turned boxes it gives the upright ones around them.
 
     Parameters
     ----------
@@ -75,8 +85,11 @@ class YoloDetector:
 
     def _detect(self, pixels: npt.NDArray[np.uint8]) -> Detections:
         traits = self._network.traits
-        stride = traits.stride if traits.fixed is None else None
-        framed = letterbox.fit(pixels, self._frame, stride)
+        if traits.stretched:
+            framed = letterbox.stretch(pixels, self._frame)
+        else:
+            stride = traits.stride if traits.fixed is None else None
+            framed = letterbox.fit(pixels, self._frame, stride)
         rows, full = self._rows(framed, self._options.conf)
         return self._finished(rows, full)
 
@@ -108,16 +121,21 @@ class YoloDetector:
         full : bool
             The network itself stopped at its limit.
         """
-        network = self._network
+        network, options = self._network, self._options
+        turned = network.traits.turned
         prediction = network(framed.tensor(network.device)).float()
         full = False
         if network.traits.final:
             rows = read_final(prediction, conf)
             full = 0 < len(prediction) == len(rows)
-            rows = only(rows.cpu(), self._options.classes)
+            rows = only(rows.cpu(), options.classes)
+        elif turned:
+            rows = read_turned(prediction, len(self.class_names), conf)
+            rows = suppress_turned(only(rows.cpu(), options.classes), options.iou)
         else:
             rows = read_rows(prediction, len(self.class_names), conf)
-            rows = suppress(only(rows.cpu(), self._options.classes), self._options.iou)
+            rows = suppress(only(rows.cpu(), options.classes), options.iou)
+        rows = hulls(rows) if turned else rows[:, :6]
         return torch.cat([framed.back(rows[:, :4]), rows[:, 4:]], 1), full
 
     def _channels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

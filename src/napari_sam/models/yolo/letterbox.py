@@ -87,6 +87,11 @@ def fit(
     return _framed(pixels, inner, (top, bottom, left, right), _GREY)
 
 
+def stretch(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> Framed:
+    """Fit a plane (H, W, C) into all of a frame (height, width)."""
+    return _framed(pixels, size, (0, 0, 0, 0), _GREY)
+
+
 def scale(pixels: npt.NDArray[np.uint8], factor: float, stride: int) -> Framed:
     """Scale a plane, and pad it with black on the right and below.
 

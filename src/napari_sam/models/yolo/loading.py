@@ -11,7 +11,7 @@ from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sniff import file_sha256
 from napari_sam.models.yolo.detector import YoloDetector
-from napari_sam.models.yolo.network import Network, TorchNetwork, check_head
+from napari_sam.models.yolo.network import Network, TorchNetwork, check_task
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -62,12 +62,15 @@ def _load(path: Path, device: str, max_det: int) -> Network:
     from napari_sam.models.ultra import load_yolo_module
 
     module, names, task, stride, imgsz = load_yolo_module(path)
-    layers = getattr(module, "model", None)
-    head = type(layers[-1]).__name__ if isinstance(layers, torch.nn.Sequential) else ""
-    check_head(path, task, head)
-    # One more than asked for, to tell whether there was more.
+    check_task(path, task)
     return TorchNetwork(
-        module, names, stride=stride, imgsz=imgsz, device=where, limit=max_det + 1
+        module,
+        names,
+        stride=stride,
+        imgsz=imgsz,
+        device=where,
+        limit=max_det + 1,  # one more than asked for, to tell whether there was more
+        turned=task == "obb",
     )
 
 
@@ -85,7 +88,9 @@ def _try_out(path: Path, network: Network) -> None:
             f"{path}: the network in this file does not run ({what}): export or train "
             "it again"
         ) from error
-    wide = shape[1] >= 6 if traits.final else shape[0] >= 4 + len(traits.names)
+    more = int(traits.turned)
+    least = 6 if traits.final else 4 + len(traits.names)
+    wide = shape[1 if traits.final else 0] >= least + more
     if len(shape) != 2 or not wide or not traits.names:
         raise ModelError(
             f"{path}: the network in this file gives {tuple(shape)}, which are no "

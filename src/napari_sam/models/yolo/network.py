@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-TASKS = ("detect", "segment")
+TASKS = ("detect", "segment", "obb")
+_QUERIES = "RTDETR"  # in the name of a head that answers a fixed number of times
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Traits:
         3 for RGB, 1 for grey.
     final : bool
         It gives every object once; no boxes are to be suppressed.
+    turned : bool
+        Its boxes have an angle, in the last column.
+    stretched : bool
+        It looks at planes stretched to its square.
     """
 
     names: tuple[str, ...]
@@ -44,6 +49,8 @@ class Traits:
     fixed: tuple[int, int] | None = None
     channels: int = 3
     final: bool = False
+    turned: bool = False
+    stretched: bool = False
 
 
 class Network(Protocol):
@@ -61,7 +68,7 @@ class Network(Protocol):
         """Return the raw predictions for float32 (1, C, h, w) in 0..1.
 
         (4 + classes + more, A), or (K, 6 + more) from a network whose answer is
-        `final`.
+        `final`. Turned boxes are centre x, centre y, width and height in both.
         """
 
 
@@ -78,6 +85,8 @@ class TorchNetwork:
     device : torch.device
     limit : int
         A network that gives every object once gives at most so many.
+    turned : bool
+        Its boxes have an angle.
     """
 
     def __init__(
@@ -89,6 +98,7 @@ class TorchNetwork:
         imgsz: int = 640,
         device: torch.device,
         limit: int = 300,
+        turned: bool = False,
     ) -> None:
         net: Any = module
         net.eval().requires_grad_(False)
@@ -98,7 +108,8 @@ class TorchNetwork:
         net.fuse(verbose=False)
         # Planes come with their channels last, and convolutions are faster so.
         net.float().to(device, memory_format=torch.channels_last)
-        final = bool(getattr(head, "end2end", False))
+        self._queries = answers_queries(type(head).__name__)
+        final = self._queries or bool(getattr(head, "end2end", False))
         if final:
             head.max_det = limit
         self._module, self._device = net, device
@@ -108,6 +119,8 @@ class TorchNetwork:
             imgsz,
             channels=int(getattr(net, "yaml", {}).get("channels", 3)),
             final=final,
+            turned=turned,
+            stretched=self._queries,
         )
 
     @property
@@ -117,11 +130,33 @@ class TorchNetwork:
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Return the raw predictions."""
-        return _first(self._module(batch))[0]
+        found = _first(self._module(batch))[0]
+        return from_queries(found, batch.shape) if self._queries else found
 
 
-def check_head(path: Path, task: str | None, head: str) -> None:
-    """Check that a file's network gives boxes.
+def answers_queries(head: str) -> bool:
+    """Whether a head of this name answers as RT-DETR does, see `from_queries`."""
+    return _QUERIES in head
+
+
+def from_queries(found: Tensor, shape: Sequence[int]) -> Tensor:
+    """Turn what RT-DETR answers into rows as from any head that is `final`.
+
+    Parameters
+    ----------
+    found : Tensor, shape (K, 6)
+        Centre x, centre y, width, height as parts of the input's sides; score, class.
+    shape : (N, C, h, w)
+        Of the input.
+    """
+    height, width = shape[2:]
+    sides = found.new_tensor([width, height])
+    centre, half = found[:, :2] * sides, found[:, 2:4] * sides / 2
+    return torch.cat([centre - half, centre + half, found[:, 4:]], 1)
+
+
+def check_task(path: Path, task: str | None) -> None:
+    """Check that a file's network gives boxes, turned or not.
 
     Raises
     ------
@@ -135,12 +170,7 @@ def check_head(path: Path, task: str | None, head: str) -> None:
     if task not in TASKS:
         raise ModelError(
             f'{path}: this network is made for "{task}" and finds no objects: use one '
-            "for detect or segment"
-        )
-    if "RTDETR" in head:
-        raise ModelError(
-            f"{path}: this is an RT-DETR, which is not supported: use a YOLO detector "
-            "or segmenter"
+            "for detect, segment or obb"
         )
 
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_sam.models.yolo.network import Traits, check_head, class_names
+from napari_sam.models.yolo.network import (
+    Traits,
+    answers_queries,
+    check_task,
+    class_names,
+    from_queries,
+)
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -37,7 +43,9 @@ class OnnxNetwork:
     def __init__(self, path: Path, device: torch.device) -> None:
         self._session = _session(path, device)
         told = self._session.get_modelmeta().custom_metadata_map
-        check_head(path, told.get("task"), told.get("head", ""))
+        task = told.get("task")
+        check_task(path, task)
+        self._queries = answers_queries(told.get("head", ""))
         self._input = self._session.get_inputs()[0]
         self._output = self._session.get_outputs()[0].name
         shape = self._input.shape
@@ -50,7 +58,11 @@ class OnnxNetwork:
             max(sizes) if isinstance(sizes, list) else int(sizes),
             fixed=fixed,
             channels=int(_literal(told, "channels", 3, path)),
-            final=inside or bool(_literal(told, "end2end", False, path)),
+            final=inside
+            or self._queries
+            or bool(_literal(told, "end2end", False, path)),
+            turned=task == "obb",
+            stretched=self._queries,
         )
 
     def __call__(self, batch: Tensor) -> Tensor:
@@ -59,7 +71,8 @@ class OnnxNetwork:
         if self._input.type == "tensor(float16)":
             array = array.astype("float16")
         (found,) = self._session.run([self._output], {self._input.name: array})
-        return torch.from_numpy(found).float()[0]
+        rows = torch.from_numpy(found).float()[0]
+        return from_queries(rows, batch.shape) if self._queries else rows
 
 
 def _literal(told: Mapping[str, str], key: str, default: Any, path: Path) -> Any:
