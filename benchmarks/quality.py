@@ -22,6 +22,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ SEED = 7
 RESAMPLED = 500
 THREADS = 2
 APART = ("phase", "nuclei_timelapse", "gonuclear_3d")  # not of the Data Science Bowl
+EXPECTED = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)  # ranges of the expected IoU
 Array = npt.NDArray[Any]
 
 
@@ -104,6 +106,27 @@ class Scores:
         return Scores(ious, [self.found[i] for i in draw], yolo)
 
 
+def calibration(scores: Scores) -> list[dict[str, Any]]:
+    """Return what answers reach whose expected IoU lies in the same range."""
+    rows = []
+    for low, high in pairwise(EXPECTED):
+        row: dict[str, Any] = {"low": low, "high": high}
+        for what, names in (
+            ("boxes", ["box"]),
+            ("clicks", ["centre_click", "any_click"]),
+        ):
+            told, reached = (
+                np.concatenate([v for name in names for v in scores.ious[name + end]])
+                for end in ("_expected", "")
+            )
+            chosen = (told >= low) & (told < high)
+            row[what] = int(chosen.sum())
+            if chosen.any():
+                row |= {f"{what}_reached": float(reached[chosen].mean())}
+        rows.append(row)
+    return rows
+
+
 def score_image(
     image: Array,
     labels: Array,
@@ -124,6 +147,7 @@ def score_image(
             iou = iou_with(answer.best, labels, number, areas[number])
             ious[name].append(iou)
             ious["score_error"].append(abs(iou - answer.best.score))
+            ious[f"{name}_expected"].append(answer.best.score)
             if len(answer.masks) > 1:
                 best = max(
                     iou_with(mask, labels, number, areas[number])
@@ -327,6 +351,7 @@ def main() -> int:
             "quality": figures,
             "intervals": intervals,
             "speed": speed,
+            "calibration": calibration(columns[-1]["dsb2018"]),
             "targets": judged,
         }
         arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")

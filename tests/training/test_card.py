@@ -57,6 +57,24 @@ def test_clicks_that_were_not_enough_are_said_to_be_more(report):
     assert cells(lines[2])[3:5] == ["2", "> 6"]
 
 
+def test_what_is_expected_stands_beside_what_is_reached(report):
+    assert "calibration" not in tables(report)
+    report["calibration"] = [
+        {"low": 0.0, "high": 0.5, "boxes": 0, "clicks": 12, "clicks_reached": 0.314},
+        {
+            "low": 0.9,
+            "high": 1.01,
+            "boxes": 2100,
+            "boxes_reached": 0.937,
+            "clicks": 900,
+            "clicks_reached": 0.92,
+        },
+    ]
+    lines = tables(report)["calibration"].splitlines()
+    assert cells(lines[2]) == ["0 to 0.5", "0", "", "12", "0.31"]
+    assert cells(lines[3]) == ["0.9 to 1", "2,100", "0.94", "900", "0.92"]
+
+
 def test_targets_are_met_or_missed(report):
     missed, met = tables(report)["targets"].splitlines()[2:]
     assert cells(missed)[2:] == ["≥ 0.88", "0.861 (0.85 to 0.87)", "**missed**"]

@@ -76,6 +76,8 @@ def tables(report: Report) -> dict[str, str]:
         for name, figures in TABLES.items()
         if measured.issuperset(figures)
     }
+    if "calibration" in report:
+        made["calibration"] = _calibration(report["calibration"])
     return made | {"targets": _targets(report)}
 
 
@@ -113,6 +115,17 @@ def _targets(report: Report) -> str:
                 "met" if target["met"] else "**missed**",
             ]
         )
+    return _markdown(rows)
+
+
+def _calibration(ranges: list[dict[str, Any]]) -> str:
+    rows = [["expected IoU", "boxes", "reach", "single clicks", "reach"]]
+    for each in ranges:
+        row = [f"{each['low']:g} to {min(each['high'], 1):g}"]
+        for what in ("boxes", "clicks"):
+            reached = each.get(f"{what}_reached")
+            row += [f"{each[what]:,}", "" if reached is None else f"{reached:.2f}"]
+        rows.append(row)
     return _markdown(rows)
 
 
