@@ -100,9 +100,9 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
     Parameters
     ----------
     name : str or Path
-        A name of the catalog, or the path of a checkpoint: of SAM b/l/h, MobileSAM,
-        µSAM's models of these architectures, or one of our own. Its name does not
-        matter, and no code in it is run.
+        A name of the catalog, or the path of a checkpoint: of SAM b/l/h, SAM 2 or
+        2.1, MobileSAM, µSAM's models of SAM's architectures, or one of our own. Its
+        name does not matter, and no code in it is run.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
 

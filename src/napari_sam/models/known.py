@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _SAM: Final = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
+_SAM2: Final = "https://github.com/facebookresearch/sam2#sam-21-checkpoints"
 _ZOO: Final = "https://bioimage.io/#/?id="
 _ON_PAGE: Final = "as its page says"
 
@@ -82,6 +83,42 @@ KNOWN: Final = (
         "Apache-2.0",
         "as the large one, and slower still; wants a large graphics card",
         _SAM,
+    ),
+    Known(
+        "SAM 2.1, tiny",
+        "sam2.1_hiera_tiny.pt",
+        156_000_000,
+        "Apache-2.0",
+        "objects of any kind; newer than SAM, and its smallest",
+        _SAM2,
+        exact=False,
+    ),
+    Known(
+        "SAM 2.1, small",
+        "sam2.1_hiera_small.pt",
+        184_000_000,
+        "Apache-2.0",
+        "objects of any kind, a little finer than the tiny one",
+        _SAM2,
+        exact=False,
+    ),
+    Known(
+        "SAM 2.1, base (base+)",
+        "sam2.1_hiera_base_plus.pt",
+        324_000_000,
+        "Apache-2.0",
+        "objects of any kind, finer; slow without a graphics card",
+        _SAM2,
+        exact=False,
+    ),
+    Known(
+        "SAM 2.1, large",
+        "sam2.1_hiera_large.pt",
+        898_000_000,
+        "Apache-2.0",
+        "objects of any kind, the finest of them; wants a graphics card",
+        _SAM2,
+        exact=False,
     ),
     Known(
         "µSAM, light microscopy, tiny (vit_t_lm)",

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
 _POCKET = "pocket-"
 _YOLO = "yolo"
-_MODELS = "SAM (b, l, h), MobileSAM, µSAM's fine-tuned models of them, and our own"
+_MODELS = (
+    "SAM (b, l, h), SAM 2 and 2.1, MobileSAM, µSAM's fine-tuned models of them, and "
+    "our own"
+)
 # What the first part of a name gives away about other networks.
 _OTHERS = {
-    "image_encoder.trunk.": "SAM 2",
-    "sam_mask_decoder.": "SAM 2",
+    "image_encoder.trunk.": "SAM 2 of a size that is not known",
+    "sam_mask_decoder.": "a part of SAM 2",
     "detector.backbone.": "SAM 3",
     "model.0.conv.": "a YOLO without its architecture",
     "backbone.": "a network for classification or detection",
@@ -45,20 +48,28 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
         return PocketModel(path, name=path.name, device=device)
     if checkpoint.metadata.get("architecture") == _YOLO:
         raise ModelError(f"{path}: this is a detector; use it as one (--detector)")
-    from napari_sam.models.sam1.architecture import detect
-    from napari_sam.models.sam1.build import build
-    from napari_sam.models.sam1.model import Sam1Model
+    from napari_sam.models.sam1 import architecture as sam1
+    from napari_sam.models.sam2 import architecture as sam2
 
-    architecture = detect(checkpoint.tensors)
-    if architecture is None:
-        raise _unknown(checkpoint)
-    return Sam1Model(
-        build(architecture, checkpoint.tensors, source=str(path)),
-        name=path.name,
-        version=architecture.value,
-        sha256=checkpoint.sha256,
-        device=device,
-    )
+    tensors, source = checkpoint.tensors, str(path)
+    name, sha256 = path.name, checkpoint.sha256
+    if (one := sam1.detect(tensors)) is not None:
+        from napari_sam.models.sam1.build import build
+        from napari_sam.models.sam1.model import Sam1Model
+
+        network = build(one, tensors, source=source)
+        return Sam1Model(
+            network, name=name, version=one.value, sha256=sha256, device=device
+        )
+    if (two := sam2.detect(tensors)) is not None:
+        from napari_sam.models.sam2.build import build as build2
+        from napari_sam.models.sam2.model import Sam2Model
+
+        network = build2(two, tensors, source=source)
+        return Sam2Model(
+            network, name=name, version=two.name, sha256=sha256, device=device
+        )
+    raise _unknown(checkpoint)
 
 
 def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Detector:
@@ -82,10 +93,12 @@ def _check_ours(path: Path) -> None:
     checkpoint = read_tensors(path)
     if checkpoint.metadata.get("architecture") == _YOLO:
         return
-    from napari_sam.models.sam1.architecture import detect
+    from napari_sam.models.sam1 import architecture as sam1
+    from napari_sam.models.sam2 import architecture as sam2
 
     ours = checkpoint.metadata.get("architecture", "").startswith(_POCKET)
-    if ours or detect(checkpoint.tensors) is not None:
+    sams = (sam1.detect(checkpoint.tensors), sam2.detect(checkpoint.tensors))
+    if ours or any(each is not None for each in sams):
         raise ModelError(
             f"{path}: this is a model that outlines what is clicked, not a detector; "
             "use it as a model (--model)"

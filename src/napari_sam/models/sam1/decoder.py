@@ -10,6 +10,7 @@ prompts of its own (`crew`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from napari_sam.models.crew import Crew
 from napari_sam.models.sam1.transformer import SharedImage, TwoWay
-from napari_sam.models.sam1.upscaling import LOGITS, Upscaler
+from napari_sam.models.sam1.upscaling import LOGITS, Finer, Upscaler
 from napari_sam.models.sam1.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ class Prepared:
         The embedding.
     shared : SharedImage
         Opaque; 15 MB.
+    finer : Finer, optional
+        SAM 2's finer maps; 12 MB.
     """
 
     tokens: Tensor
     shared: SharedImage
+    finer: Finer | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,29 +62,31 @@ class Decoded:
         Candidates in the decoder's order.
     iou : float32 Tensor, shape (n, C)
         The IoU that the decoder predicts for each.
+    present : float32 Tensor, shape (n,), optional
+        Logit of SAM 2 for there being an object at all.
     """
 
     first: int
     logits: Tensor
     iou: Tensor
+    present: Tensor | None = None
 
 
 class FastDecoder:
-    """Decode prompts with the weights of ultralytics' SAM 1 module.
+    """Decode prompts with the weights of ultralytics' modules of SAM 1 or SAM 2.
 
     Equal to upstream's mask decoder up to rounding.
 
     Parameters
     ----------
-    sam : nn.Module
-        With `prompt_encoder` and `mask_decoder`, float32, on its device; its weights
-        must not change afterwards.
+    prompt_encoder, mask_decoder : nn.Module
+        float32, on their device; their weights must not change afterwards.
     """
 
     @torch.inference_mode()
-    def __init__(self, sam: nn.Module) -> None:
-        encoder: Any = sam.prompt_encoder
-        decoder: Any = sam.mask_decoder
+    def __init__(self, prompt_encoder: nn.Module, mask_decoder: nn.Module) -> None:
+        encoder: Any = prompt_encoder
+        decoder: Any = mask_decoder
         self._decoder = decoder
         self._no_mask: Tensor = encoder.no_mask_embed.weight
         positions = _as_tokens(encoder.get_dense_pe()[0])
@@ -92,20 +98,31 @@ class FastDecoder:
             self._upscaler.bias,
         )
         self._spare: list[Workspace] = []
-        self._output_tokens = torch.cat(
-            [decoder.iou_token.weight, decoder.mask_tokens.weight]
-        )
+        tokens = [decoder.iou_token.weight, decoder.mask_tokens.weight]
+        presence = getattr(decoder, "obj_score_token", None)
+        self._tells_presence = presence is not None
+        if presence is not None:
+            tokens.insert(0, presence.weight)
+        self._output_tokens = torch.cat(tokens)
+        self._falls_back = getattr(decoder, "dynamic_multimask_via_stability", False)
 
     @torch.inference_mode()
-    def prepare(self, embedding: Tensor) -> Prepared:
+    def prepare(
+        self, embedding: Tensor, finer: tuple[Tensor, Tensor] | None = None
+    ) -> Prepared:
         """Compute what all prompts of an image share.
 
         Parameters
         ----------
         embedding : float32 Tensor, shape (1, 256, 64, 64)
+        finer : pair of float32 Tensors, optional
+            SAM 2's, of the shapes (1, 64, 128, 128) and (1, 32, 256, 256).
         """
         tokens = _as_tokens(embedding[0])
-        return Prepared(tokens, self._two_way.share(tokens + self._no_mask))
+        maps = None
+        if finer is not None:
+            maps = self._upscaler.finer(*(each[0] for each in finer))
+        return Prepared(tokens, self._two_way.share(tokens + self._no_mask), maps)
 
     def chunks(
         self,
@@ -153,7 +170,7 @@ class FastDecoder:
     @torch.inference_mode()
     def _decode(
         self, prepared: Prepared, sparse: Tensor, dense: Tensor | None, multimask: bool
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         own = self._output_tokens.expand(len(sparse), -1, -1)
         image: SharedImage | Tensor = prepared.shared
         if dense is not None:
@@ -164,16 +181,36 @@ class FastDecoder:
             work = Workspace(sparse.device)
         prompts = torch.cat([own, sparse], 1)
         tokens, upscaled = self._two_way.run(prompts, image, work)
+        present = None
+        if self._tells_presence:
+            present = self._decoder.pred_obj_score_head(tokens[:, 0])[:, 0]
+            tokens = tokens[:, 1:]
+        iou: Tensor = self._decoder.iou_prediction_head(tokens[:, 0])
         # The first mask is the answer to a prompt that is not ambiguous.
-        chosen = range(1, len(own[0]) - 1) if multimask else range(1)
         networks = self._decoder.output_hypernetworks_mlps
-        hyper = torch.stack([networks[i](tokens[:, 1 + i]) for i in chosen], 1)
+        one = [networks[0](tokens[:, 1])]
+        rest = [networks[i](tokens[:, 1 + i]) for i in range(1, len(networks))]
+        hyper = torch.stack(rest if multimask else one, 1)
         logits = hyper.new_empty((*hyper.shape[:2], LOGITS, LOGITS))
-        for each, weights, masks in zip(upscaled, hyper, logits, strict=True):
-            self._upscaler.masks(each, weights, work, masks)
+        scores = iou[:, 1:] if multimask else iou[:, :1].clone()
+        for i, each in enumerate(upscaled):
+            draw = partial(self._upscaler.masks, each, work=work, finer=prepared.finer)
+            draw(hyper=hyper[i], out=logits[i])
+            if self._falls_back and not multimask and not self._stable(logits[i]):
+                best = int(iou[i, 1:].argmax())
+                draw(hyper=rest[best][i, None], out=logits[i])
+                scores[i] = iou[i, 1 + best]
         self._spare.append(work)
-        iou = self._decoder.iou_prediction_head(tokens[:, 0])
-        return logits, iou[:, chosen.start : chosen.stop]
+        return logits, scores, present
+
+    def _stable(self, logits: Tensor) -> bool:
+        """Tell whether moving the threshold hardly changes a mask, as SAM 2 does."""
+        delta = self._decoder.dynamic_multimask_stability_delta
+        inner, outer = (
+            (logits > at).sum(dtype=torch.float32) for at in (delta, -delta)
+        )
+        stability = inner / outer if outer > 0 else 1.0
+        return bool(stability >= self._decoder.dynamic_multimask_stability_thresh)
 
 
 def _as_tokens(image: Tensor) -> Tensor:

@@ -40,10 +40,13 @@ class Frame:
         Of the plane.
     inner : (h, w)
         Of the scaled plane in the upper left corner of the input.
+    direct : bool
+        Low-resolution masks go to the plane in one step, not by way of the input.
     """
 
     shape: tuple[int, int]
     inner: tuple[int, int]
+    direct: bool = False
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> Frame:
@@ -52,6 +55,11 @@ class Frame:
         # Meta rounds a line 2,500 times as long as it is wide to nothing.
         height, width = (max(1, int(side * scale + 0.5)) for side in shape)
         return cls(shape, (height, width))
+
+    @classmethod
+    def stretched(cls, shape: tuple[int, int]) -> Frame:
+        """Scale both sides to 1024, as SAM 2 does."""
+        return cls(shape, (INPUT, INPUT), direct=True)
 
     def image(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Scale a plane's pixels (H, W, 3) to (h, w, 3), antialiased, by Pillow."""
@@ -111,6 +119,8 @@ class Frame:
     def axes(self) -> tuple[Axis, Axis]:
         """Return how low-resolution rows and columns become the plane's."""
         (height, width), (h, w) = self.shape, self.inner
+        if self.direct:
+            return _direct(height), _direct(width)
         return _axis(height, h), _axis(width, w)
 
 
@@ -166,7 +176,16 @@ def _axis(size: int, inner: int) -> Axis:
     first_step = _lerp(INPUT, LOW)[:inner]
     low, high, share = _neighbours(size, inner)
     share = share[:, None]
-    weights = first_step[low] * (1 - share) + first_step[high] * share
+    return _used(first_step[low] * (1 - share) + first_step[high] * share)
+
+
+@lru_cache(maxsize=16)
+def _direct(size: int) -> Axis:
+    """Take 256 → size at once."""
+    return _used(_lerp(size, LOW))
+
+
+def _used(weights: npt.NDArray[np.float64]) -> Axis:
     used = weights > 0
     first = used.argmax(1)
     last = LOW - 1 - used[:, ::-1].argmax(1)

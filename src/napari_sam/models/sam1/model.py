@@ -2,59 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.device import resolve_device
-from napari_sam.models.lane import checkpoint
 from napari_sam.models.protocol import ModelInfo
+from napari_sam.models.sam1.base import SamModel
 from napari_sam.models.sam1.decoder import FastDecoder, Prepared
 from napari_sam.models.sam1.encoder import ImageEncoder, Precision
 from napari_sam.models.sam1.geometry import Frame
-from napari_sam.models.sam1.masks import to_mask
-from napari_sam.models.sam1.memory import Memory
-from napari_sam.models.sam1.prompts import batches
-from napari_sam.types import (
-    Candidates,
-    Embedding,
-    FloatArray,
-    Mask,
-    ModelError,
-    Prompt,
-    Tile,
-)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from torch import Tensor, nn
 
-    import numpy.typing as npt
-
+    from napari_sam.images import Plane
     from napari_sam.models.sam1.prompts import Batch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LowResolution:
-    """What the network itself answers to one prompt, in its own order.
-
-    Attributes
-    ----------
-    logits : float32 array, shape (C, 256, 256)
-        Of 4×4 pixels of the 1024×1024 input each; `full_logits` in
-        `napari_sam.models.sam1.masks` takes them to the plane.
-    scores : float32 array, shape (C,)
-        Predicted IoU.
-    """
-
-    logits: FloatArray
-    scores: FloatArray
-
-
-class Sam1Model:
-    """Encode a plane once, then answer any number of prompts on it.
+class Sam1Model(SamModel):
+    """SAM b, l, h and MobileSAM; features are a float32 Tensor (1, 256, 64, 64).
 
     Parameters
     ----------
@@ -82,162 +47,31 @@ class Sam1Model:
         device: str = "auto",
         precision: Precision = "float32",
     ) -> None:
-        self._device = resolve_device(device)
-        network = network.to(self._device)
-        encoder = network.get_submodule("image_encoder")
-        self._encoder = ImageEncoder(encoder, self._device, precision)
-        self._prompt_encoder: Any = network.prompt_encoder
-        self._decoder = FastDecoder(network)
-        self._info = ModelInfo(name, version, sha256, str(self._device))
-        # What all prompts of one image share takes several times the memory of
-        # the embedding, so only that of the last one is kept.
-        self._prepared: tuple[Tensor, Prepared] | None = None
+        where = resolve_device(device)
+        network = network.to(where)
+        encoder, prompts, decoder = (
+            network.get_submodule(part)
+            for part in ("image_encoder", "prompt_encoder", "mask_decoder")
+        )
+        self._encoder = ImageEncoder(encoder, where, precision)
+        info = ModelInfo(name, version, sha256, str(where))
+        super().__init__(info, prompts, FastDecoder(prompts, decoder), where)
 
-    @property
-    def info(self) -> ModelInfo:
-        """Which model this is."""
-        return self._info
+    def frame(self, shape: tuple[int, int]) -> Frame:
+        """Return how a plane of this shape lies in the model's input."""
+        return Frame.of(shape)
 
-    def encode(
-        self,
-        image: npt.NDArray[Any] | Plane,
-        normalization: Normalization | None = None,
-    ) -> Embedding:
-        """Encode one plane.
+    def _features(self, plane: Plane) -> Tensor:
+        return self._encoder(self.frame(plane.shape).image(plane.pixels))
 
-        Parameters
-        ----------
-        image : array, shape (H, W) or (H, W, C) with C <= 4, or Plane
-            Any real dtype.
-        normalization : Normalization, optional
-            Contrast for an array; by default its own percentiles.
+    def _share(self, features: Tensor) -> Prepared:
+        return self._decoder.prepare(features)
 
-        Returns
-        -------
-        Embedding
-            With one tile; its features are a float32 Tensor (1, 256, 64, 64).
-        """
-        plane = image if isinstance(image, Plane) else make_plane(image, normalization)
-        height, width = plane.shape
-        features = self._encoder(Frame.of((height, width)).image(plane.pixels))
-        tile = Tile((0, 0, height, width), features)
-        return Embedding(self._info.sha256, (height, width), (tile,))
-
-    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
-        """Encode several planes, one after the other: on a CPU that is as fast."""
-        return [self.encode(image) for image in images]
-
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        *,
-        multimask: bool | None = None,
-    ) -> list[Candidates]:
-        """Answer every prompt, in order, none dropped.
-
-        Parameters
-        ----------
-        embedding : Embedding
-            From this model.
-        prompts : sequence of Prompt
-            Points, a box, a mask, a previous answer, or any mix. Refining an
-            answer of this model on such a plane is what Meta's `mask_input` does.
-        multimask : bool, optional
-            Three candidates (True) or one (False) for each prompt; by default
-            three where there is only one click.
-
-        Returns
-        -------
-        list of Candidates
-            Best predicted IoU first. An answer may be an empty mask; its score
-            is 0 then.
-
-        Raises
-        ------
-        ModelError
-            If the embedding is another model's.
-        PromptError
-            If a mask or a previous answer does not fit the plane.
-        """
-        frame = Frame.of(embedding.shape)
-        answers: dict[int, Candidates] = {}
-        for number, low in self._answers(embedding, prompts, multimask):
-            masks = [
-                self._mask(frame, logits, float(score))
-                for logits, score in zip(low.logits, low.scores, strict=True)
-            ]
-            answers[number] = Candidates(tuple(sorted(masks, key=_worse)))
-        return [answers[number] for number in range(len(prompts))]
-
-    def _mask(self, frame: Frame, logits: FloatArray, score: float) -> Mask:
-        memory = Memory.of(self._info.sha256, frame.shape, logits)
-        return to_mask(frame, logits, score, memory)
-
-    def decode_logits(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        *,
-        multimask: bool | None = None,
-    ) -> list[LowResolution]:
-        """Answer every prompt with logits instead of masks.
-
-        Parameters and errors are those of `decode`.
-        """
-        answers = dict(self._answers(embedding, prompts, multimask))
-        return [answers[number] for number in range(len(prompts))]
-
-    def _answers(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        multimask: bool | None,
-    ) -> Iterator[tuple[int, LowResolution]]:
-        """Yield the number of a prompt and its answer, in the decoder's order."""
-        features = self._features(embedding)
-        frame = Frame.of(embedding.shape)
-        for batch in batches(frame, prompts, multimask, self._info.sha256):
-            sparse, dense = self._encoded(batch)
-            prepared = self._prepare(features)
-            chunks = self._decoder.chunks(
-                prepared, sparse, dense, multimask=batch.multimask
-            )
-            for chunk in chunks:
-                logits, scores = chunk.logits.cpu().numpy(), chunk.iou.cpu().numpy()
-                for i, pair in enumerate(zip(logits, scores, strict=True)):
-                    yield batch.numbers[chunk.first + i], LowResolution(*pair)
-                checkpoint()
-
-    def _features(self, embedding: Embedding) -> Tensor:
-        if embedding.model != self._info.sha256:
-            raise ModelError(
-                f'this embedding is not from the model "{self._info.name}"; '
-                "encode the plane again"
-            )
-        (tile,) = embedding.tiles
-        features: Tensor = tile.features
-        return features
-
-    @torch.inference_mode()
-    def _encoded(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
-        """Run the prompt encoder; without masks its dense part is left out."""
+    def _sparse(self, batch: Batch) -> tuple[Tensor, Tensor]:
         points, labels, boxes, masks = (
             None if part is None else part.to(self._device)
             for part in (batch.points, batch.labels, batch.boxes, batch.masks)
         )
         clicks = None if points is None else (points, labels)
         sparse, dense = self._prompt_encoder(points=clicks, boxes=boxes, masks=masks)
-        return sparse, None if masks is None else dense
-
-    def _prepare(self, features: Tensor) -> Prepared:
-        last = self._prepared
-        if last is not None and last[0] is features:
-            return last[1]
-        prepared = self._decoder.prepare(features)
-        self._prepared = features, prepared
-        return prepared
-
-
-def _worse(mask: Mask) -> float:
-    return -mask.score
+        return sparse, dense

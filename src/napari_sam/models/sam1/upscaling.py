@@ -41,6 +41,22 @@ class LowRank:
         return out.addmm_(self.weights[:, part].T, self.terms)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Finer:
+    """Finer maps of an image that SAM 2 adds after each transposed convolution.
+
+    Attributes
+    ----------
+    first : Tensor, shape (PIXELS, 4 · 64)
+        Of 128 × 128 pixels, as rows of tokens.
+    second : Tensor, shape (4 · PIXELS, 4 · 32)
+        Of 256 × 256 pixels, as rows of the pixels of `first`; with the bias added.
+    """
+
+    first: Tensor
+    second: Tensor
+
+
 class Upscaler:
     """Two transposed convolutions as matrix products, and the masks from them.
 
@@ -56,8 +72,26 @@ class Upscaler:
         self._second = _as_matrix(second.weight)
         self._second_bias = second.bias.repeat(4)
 
+    def finer(self, low: Tensor, high: Tensor) -> Finer:
+        """Lay out finer maps as the convolutions lay out their results.
+
+        Parameters
+        ----------
+        low : Tensor, shape (64, 128, 128)
+        high : Tensor, shape (32, 256, 256)
+        """
+        first = low.view(-1, SIDE, 2, SIDE, 2).permute(1, 3, 2, 4, 0)
+        second = high.view(-1, SIDE, 2, 2, SIDE, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
+        rows = second.reshape(4 * PIXELS, -1) + self._second_bias
+        return Finer(first.reshape(PIXELS, -1), rows)
+
     def masks(
-        self, tokens: LowRank | Tensor, hyper: Tensor, work: Workspace, out: Tensor
+        self,
+        tokens: LowRank | Tensor,
+        hyper: Tensor,
+        work: Workspace,
+        out: Tensor,
+        finer: Finer | None = None,
     ) -> None:
         """Write logits into `out`, (C, 256, 256).
 
@@ -69,23 +103,32 @@ class Upscaler:
             Weights of each mask, from its token.
         work : Workspace
         out : Tensor, shape (C, 256, 256)
+        finer : Finer, optional
         """
         for row in range(0, SIDE, _ROWS):
             part = slice(row * SIDE, (row + _ROWS) * SIDE)
+            width = self.weight.shape[1]
             if isinstance(tokens, LowRank):
-                up = work.take("strip", _ROWS * SIDE, tokens.shared.shape[1])
-                tokens.rows(part, up)
-            else:
+                up = tokens.rows(part, work.take("strip", _ROWS * SIDE, width))
+            elif finer is None:
                 up = tokens[part]
+            else:
+                up = work.take("strip", _ROWS * SIDE, width).copy_(tokens[part])
+            bias = self._second_bias
+            if finer is not None:
+                up.add_(finer.first[part])
+                bias = finer.second[4 * part.start : 4 * part.stop]
             strip = out[:, 4 * row : 4 * (row + _ROWS)]
-            _unfold(strip).copy_(self._strip(up, hyper, work))
+            _unfold(strip).copy_(self._strip(up, bias, hyper, work))
 
-    def _strip(self, tokens: Tensor, hyper: Tensor, work: Workspace) -> Tensor:
+    def _strip(
+        self, tokens: Tensor, bias: Tensor, hyper: Tensor, work: Workspace
+    ) -> Tensor:
         """Return logits, the sixteen pixels of a token beside each other."""
         x = self._norm(tokens.view(-1, len(self._norm.weight)))
         torch.ops.aten.gelu_(x)
         pixels = work.take("pixels", len(x), self._second.shape[1])
-        torch.addmm(self._second_bias, x, self._second, out=pixels)
+        torch.addmm(bias, x, self._second, out=pixels)
         x = torch.ops.aten.gelu_(pixels).view(-1, hyper.shape[1])
         # A product with few columns is slower than one vector after the other.
         flat = work.take("flat", len(hyper), len(x))

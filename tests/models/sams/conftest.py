@@ -14,6 +14,9 @@ from napari_sam.images.normalization import Plane
 from napari_sam.models.sam1.architecture import Architecture
 from napari_sam.models.sam1.build import build, empty, load
 from napari_sam.models.sam1.model import Sam1Model
+from napari_sam.models.sam2 import architecture as sam2
+from napari_sam.models.sam2.build import build as build2
+from napari_sam.models.sam2.model import Sam2Model
 
 with warnings.catch_warnings():
     # timm's old module names, and models that mobile_sam registers again there.
@@ -21,6 +24,8 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="Overwriting tiny_vit")
     import mobile_sam
     import segment_anything
+    from sam2.build_sam import build_sam2
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 SHAPES = {
     "square": (300, 300),
@@ -82,13 +87,13 @@ class Pair:
     """Our model and the authors', having seen the same planes."""
 
     def __init__(self, ours, theirs, predictor):
-        self.ours, self._theirs, self._predictor = ours, theirs, predictor
+        self.ours, self.theirs, self._predictor = ours, theirs, predictor
         self._seen = {}
 
     def see(self, plane: Plane):
         """Return (our embedding, their predictor) of a plane; encode it once."""
         if id(plane) not in self._seen:
-            predictor = self._predictor(self._theirs)
+            predictor = self._predictor(self.theirs)
             predictor.set_image(plane.pixels)
             self._seen[id(plane)] = self.ours.encode(plane), predictor
         return self._seen[id(plane)]
@@ -111,6 +116,50 @@ def mobile(mobile_state):
     state, theirs = mobile_state
     ours = model_of(build(Architecture.VIT_T, state))
     return Pair(ours, theirs, mobile_sam.SamPredictor)
+
+
+def metas_sam2(name: str) -> torch.nn.Module:
+    """Meta's SAM 2 of a size, for example "sam2.1_hiera_t"."""
+    folder = name.partition("_")[0]
+    with torch.random.fork_rng():
+        return build_sam2(f"configs/{folder}/{name}.yaml", None, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def metas():
+    return metas_sam2
+
+
+def sam2_predictor(network):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated")
+        return SAM2ImagePredictor(network)
+
+
+@pytest.fixture(scope="session")
+def make_tiny():
+    """Make a `Pair` of SAM 2 or 2.1, tiny, in full."""
+
+    def make(name: str) -> Pair:
+        theirs = metas_sam2(name)
+        state = random_state(theirs)
+        theirs.load_state_dict(state)
+        network = build2(sam2.detect(state), state)
+        names = {"name": "random", "version": "0", "sha256": "r"}
+        return Pair(Sam2Model(network, **names, device="cpu"), theirs, sam2_predictor)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny(make_tiny):
+    return make_tiny("sam2.1_hiera_t")
+
+
+@pytest.fixture(scope="session", params=["mobile", "tiny"])
+def pair(request):
+    """MobileSAM, and SAM 2.1."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

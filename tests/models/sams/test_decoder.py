@@ -29,7 +29,7 @@ def network(mobile_state):
 
 @pytest.fixture(scope="module")
 def decoder(network):
-    return FastDecoder(network)
+    return FastDecoder(network.prompt_encoder, network.mask_decoder)
 
 
 def embedding_of(seed=0):

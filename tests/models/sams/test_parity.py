@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import napari_sam as ns
-from napari_sam.models.sam1.geometry import Frame
 from napari_sam.models.sam1.masks import full_logits
 
 LOGITS = 1e-3  # of their standard deviation
 SCORES = 1e-3
 MASKS = 0.99  # IoU
+HIGHEST = 32.0
 ROUNDED = 1e-2  # of their standard deviation, where what is refined was rounded
 MOST = ("click", "box", "mask", "click and box")
 
@@ -40,7 +40,7 @@ def prompts_for(shape, kinds=None):
     return {name: prompts[name] for name in kinds or prompts}
 
 
-def ask_authors(predictor, shape, prompt, several, known=None):
+def ask_authors(pair, plane, prompt, several, known=None):
     """Ask in their words: (x, y), with a pixel's centre at integers.
 
     `known` are the logits of an answer that is refined.
@@ -53,9 +53,10 @@ def ask_authors(predictor, shape, prompt, several, known=None):
         y0, x0, y1, x1 = prompt.box
         given["box"] = np.array([x0, y0, x1, y1]) - 0.5
     if prompt.mask is not None:
-        known = Frame.of(shape).low_mask(prompt.mask)
+        known = pair.ours.frame(plane.shape).low_mask(prompt.mask)
     if known is not None:
         given["mask_input"] = known[None]
+    _, predictor = pair.see(plane)
     return predictor.predict(**given, multimask_output=several, return_logits=True)
 
 
@@ -67,7 +68,9 @@ def compare(frame, low, theirs):
     """Compare logits and scores of one prompt."""
     full, scores, logits = theirs
     allowed = LOGITS * logits.std()
-    np.testing.assert_allclose(low.logits, logits, rtol=0, atol=allowed)
+    # SAM 2's authors return less than they use for the mask.
+    ours = np.clip(low.logits, -HIGHEST, HIGHEST)
+    np.testing.assert_allclose(ours, logits, rtol=0, atol=allowed)
     np.testing.assert_allclose(low.scores, scores, rtol=0, atol=SCORES)
     for ours, expected in zip(low.logits, full, strict=True):
         plane = full_logits(frame, ours)
@@ -89,7 +92,7 @@ def compare_masks(shape, answer, theirs):
 
 
 def assert_same(pair, plane, prompts, *, multimask=None):
-    embedding, theirs = pair.see(plane)
+    embedding, _ = pair.see(plane)
     asked = list(prompts.values())
     lows = pair.ours.decode_logits(embedding, asked, multimask=multimask)
     answers = pair.ours.decode(embedding, asked, multimask=multimask)
@@ -97,29 +100,30 @@ def assert_same(pair, plane, prompts, *, multimask=None):
     telling = 0
     for name, prompt, low, answer in zip(prompts, asked, lows, answers, strict=True):
         several = name in ("click", "corner click") if multimask is None else multimask
-        expected = ask_authors(theirs, plane.shape, prompt, several)
-        compare(Frame.of(plane.shape), low, expected)
+        expected = ask_authors(pair, plane, prompt, several)
+        compare(pair.ours.frame(plane.shape), low, expected)
         telling += compare_masks(plane.shape, answer, expected)
-    assert telling >= len(prompts)
+    # On planes of a few pixels most random masks are all or nothing.
+    assert telling >= (len(prompts) if min(plane.shape) > 20 else 2)
 
 
 @pytest.mark.parametrize("size", ["wide", "tall", "tiny", "large"])
-def test_mobile_sam_on_planes_of_any_size(mobile, planes, size):
+def test_planes_of_any_size(pair, planes, size):
     plane = planes[size]
     kinds = ("box", "mask") if size == "large" else MOST
-    assert_same(mobile, plane, prompts_for(plane.shape, kinds))
+    assert_same(pair, plane, prompts_for(plane.shape, kinds))
 
 
-def test_every_kind_of_prompt(mobile, planes):
+def test_every_kind_of_prompt(pair, planes):
     plane = planes["square"]
-    assert_same(mobile, plane, prompts_for(plane.shape))
+    assert_same(pair, plane, prompts_for(plane.shape))
 
 
 @pytest.mark.parametrize("multimask", [False, True])
-def test_one_or_three_candidates_as_asked(mobile, planes, multimask):
+def test_one_or_three_candidates_as_asked(pair, planes, multimask):
     plane = planes["wide"]
     prompts = prompts_for(plane.shape, ("click", "mask", "click and box"))
-    assert_same(mobile, plane, prompts, multimask=multimask)
+    assert_same(pair, plane, prompts, multimask=multimask)
 
 
 def corrections(shape, previous, box=None):
@@ -133,13 +137,13 @@ def corrections(shape, previous, box=None):
 
 
 @pytest.mark.parametrize("size", ["wide", "tall", "tiny", "large"])
-def test_an_answer_is_refined_as_the_authors_do(mobile, planes, size):
+def test_an_answer_is_refined_as_the_authors_do(pair, planes, size):
     plane, shape = planes[size], planes[size].shape
-    embedding, theirs = mobile.see(plane)
+    embedding, _ = pair.see(plane)
     (first,) = prompts_for(shape, ("click",)).values()
-    (answer,) = mobile.ours.decode(embedding, [first])
-    _, scores, logits = ask_authors(theirs, shape, first, several=True)
-    telling = 0
+    (answer,) = pair.ours.decode(embedding, [first])
+    _, scores, logits = ask_authors(pair, plane, first, several=True)
+    telling = compared = 0
     for previous in answer.masks:
         if not previous.area:
             continue
@@ -148,35 +152,37 @@ def test_an_answer_is_refined_as_the_authors_do(mobile, planes, size):
         np.testing.assert_allclose(kept, exact, rtol=1e-3, atol=LOGITS * exact.std())
         prompts = corrections(shape, previous)
         asked = list(prompts.values())
-        lows = mobile.ours.decode_logits(embedding, asked)
-        answers = mobile.ours.decode(embedding, asked)
+        lows = pair.ours.decode_logits(embedding, asked)
+        answers = pair.ours.decode(embedding, asked)
         for prompt, low, refined in zip(asked, lows, answers, strict=True):
             # What is kept of an answer is rounded: ask with that, and without.
-            rounded = ask_authors(theirs, shape, prompt, several=False, known=kept)
-            compare(Frame.of(shape), low, rounded)
+            rounded = ask_authors(pair, plane, prompt, several=False, known=kept)
+            compare(pair.ours.frame(shape), low, rounded)
             telling += compare_masks(shape, refined, rounded)
-            whole = ask_authors(theirs, shape, prompt, several=False, known=exact)
+            whole = ask_authors(pair, plane, prompt, several=False, known=exact)
             np.testing.assert_allclose(
                 low.logits, whole[2], rtol=0, atol=ROUNDED * whole[2].std()
             )
-    assert telling >= 2
+            compared += 1
+    assert compared >= 2
+    assert telling >= (2 if min(shape) > 20 else 0)
 
 
-def test_refining_in_the_box_with_three_candidates(mobile, planes):
+def test_refining_in_the_box_with_three_candidates(pair, planes):
     plane, shape = planes["square"], planes["square"].shape
-    embedding, theirs = mobile.see(plane)
+    embedding, _ = pair.see(plane)
     (first,) = prompts_for(shape, ("box",)).values()
-    (answer,) = mobile.ours.decode(embedding, [first])
+    (answer,) = pair.ours.decode(embedding, [first])
     kept = answer.best.memory.logits.astype(np.float32)
     for prompt in corrections(shape, answer.best, first.box).values():
-        (low,) = mobile.ours.decode_logits(embedding, [prompt], multimask=True)
-        expected = ask_authors(theirs, shape, prompt, several=True, known=kept)
-        compare(Frame.of(shape), low, expected)
+        (low,) = pair.ours.decode_logits(embedding, [prompt], multimask=True)
+        expected = ask_authors(pair, plane, prompt, several=True, known=kept)
+        compare(pair.ours.frame(shape), low, expected)
 
 
 @pytest.mark.parametrize("kind", ["click", "box"])
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_half_a_pixel_off_is_noticed(mobile, planes, size, kind):
+def test_half_a_pixel_off_is_noticed(pair, planes, size, kind):
     plane, shape = planes[size], planes[size].shape
     (prompt,) = prompts_for(shape, (kind,)).values()
     moved = (
@@ -184,13 +190,13 @@ def test_half_a_pixel_off_is_noticed(mobile, planes, size, kind):
         if prompt.box is None
         else ns.Prompt(box=[edge + 0.5 for edge in prompt.box])
     )
-    embedding, theirs = mobile.see(plane)
-    expected = ask_authors(theirs, shape, prompt, several=False)
+    embedding, _ = pair.see(plane)
+    expected = ask_authors(pair, plane, prompt, several=False)
     asked = [prompt, moved]
-    right, wrong = mobile.ours.decode_logits(embedding, asked, multimask=False)
-    compare(Frame.of(shape), right, expected)
+    right, wrong = pair.ours.decode_logits(embedding, asked, multimask=False)
+    compare(pair.ours.frame(shape), right, expected)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
-        compare(Frame.of(shape), wrong, expected)
+        compare(pair.ours.frame(shape), wrong, expected)
 
 
 def test_vit_b_with_a_window_and_a_global_block(shallow, planes):
@@ -204,3 +210,36 @@ def test_the_larger_ones_with_a_window_block(shallow, planes, name):
     pair = shallow(name, slice(0, 1))
     plane = planes["tall"]
     assert_same(pair, plane, prompts_for(plane.shape, ("click", "click and box")))
+
+
+def test_sam_2_without_what_2_1_added(make_tiny, planes):
+    plane = planes["wide"]
+    pair = make_tiny("sam2_hiera_t")
+    assert_same(pair, plane, prompts_for(plane.shape, ("click", "box", "mask")))
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1.01])
+def test_an_unstable_answer_gives_way_to_the_best_of_three(
+    tiny, planes, monkeypatch, threshold
+):
+    plane = planes["wide"]
+    prompts = prompts_for(plane.shape, ("box", "clicks", "mask", "all"))
+    decoders = tiny.ours._decoder._decoder, tiny.theirs.sam_mask_decoder
+    for decoder in decoders:
+        monkeypatch.setattr(decoder, "dynamic_multimask_stability_thresh", threshold)
+    assert_same(tiny, plane, prompts)
+
+
+def test_sam_2_says_whether_there_is_an_object(tiny, planes):
+    plane = planes["wide"]
+    embedding, _ = tiny.see(plane)
+    prompts = prompts_for(plane.shape, ("click", "box"))
+    expected = []
+    decoder = tiny.theirs.sam_mask_decoder
+    with decoder.register_forward_hook(
+        lambda _, __, out: expected.append(out[3].item())
+    ):
+        for prompt in prompts.values():
+            ask_authors(tiny, plane, prompt, several=False)
+    found = tiny.ours.decode_logits(embedding, list(prompts.values()))
+    assert [low.present for low in found] == pytest.approx(expected, abs=1e-4)

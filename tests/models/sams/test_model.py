@@ -9,7 +9,7 @@ import pytest
 
 import napari_sam as ns
 from napari_sam.models.protocol import PromptableModel
-from napari_sam.models.sam1 import model as module
+from napari_sam.models.sam1 import base as module
 from napari_sam.types import Embedding, Mask, ModelError, PromptError
 
 
