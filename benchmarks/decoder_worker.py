@@ -73,18 +73,48 @@ class Meta:
         self._predictor.predict(np.array([[x, y]]), np.array([1]))
 
 
+class Meta2:
+    """The authors' image predictor of SAM 2."""
+
+    def __init__(self, architecture, checkpoint, plane):
+        import torch
+        from sam2.build_sam import build_sam2
+        from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+        folder = architecture.partition("_")[0]
+        sam = build_sam2(f"configs/{folder}/{architecture}.yaml", None, device="cpu")
+        sam.load_state_dict(torch.load(checkpoint, weights_only=True))
+        self._predictor = SAM2ImagePredictor(sam)
+        self._predictor.set_image(plane)
+
+    def boxes(self, boxes, batch):
+        """Answer boxes (N, 4); return the number of masks."""
+        count = 0
+        for start in range(0, len(boxes), batch):
+            part = boxes[start : start + batch, [1, 0, 3, 2]]
+            masks, *_ = self._predictor.predict(box=part, multimask_output=False)
+            count += len(masks)
+        return count
+
+    def click(self, y, x):
+        """Answer one click."""
+        self._predictor.predict(np.array([[x, y]]), np.array([1]))
+
+
 class Ultralytics:
     """Its predictor after `set_image`."""
 
     def __init__(self, architecture, checkpoint, plane):
         import torch
-        from ultralytics.models.sam import Predictor
-        from ultralytics.models.sam.build import build_mobile_sam, build_sam_vit_b
+        from ultralytics.models.sam import Predictor, SAM2Predictor, build
 
-        build = build_mobile_sam if architecture == "vit_t" else build_sam_vit_b
-        sam = build(None)
-        sam.load_state_dict(torch.load(checkpoint, weights_only=True))
-        self._predictor = Predictor(
+        makers = {"vit_t": build.build_mobile_sam, "vit_b": build.build_sam_vit_b}
+        sam = makers.get(architecture, build.build_sam2_t)(None)
+        weights = torch.load(checkpoint, weights_only=True)
+        # What 2.1 has more is not used on images.
+        sam.load_state_dict(weights, strict=architecture in makers)
+        kind = Predictor if architecture in makers else SAM2Predictor
+        self._predictor = kind(
             overrides={"imgsz": 1024, "save": False, "verbose": False, "device": "cpu"}
         )
         self._predictor.setup_model(sam.eval(), verbose=False)
@@ -157,7 +187,10 @@ def main():
     os.dup2(2, 1)
     import torch
 
-    contender = CONTENDERS[name](architecture, checkpoint, np.load(plane))
+    make = CONTENDERS[name]
+    if make is Meta and architecture.startswith("sam2"):
+        make = Meta2
+    contender = make(architecture, checkpoint, np.load(plane))
     torch.set_num_threads(int(threads))  # ultralytics changes it
     print(json.dumps({"torch": torch.__version__}), file=answers, flush=True)
     for line in sys.stdin:
