@@ -48,7 +48,7 @@ class CatalogEntry:
 
 _YOLO = "nuclei-yolo"
 _EVERYTHING = "everything"
-_POCKET_SHA256 = "8de280df34108545bd398dd06ca444707330cf921c404fb1e6cba6bc5b913eaf"
+_POCKET_SHA256 = "2ba125304ef5d9f71e2900393c98cbecfaebd15e806136f2a4bd7602c3bcfc39"
 _ENTRIES = (
     CatalogEntry(
         "pocket",

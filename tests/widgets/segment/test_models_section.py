@@ -83,7 +83,7 @@ def test_it_says_what_is_used_and_where(panel, qtbot):
     in_use(panel, qtbot, "In use: Built-in model, on the processor.")
     about = select(panel, "Built-in model")
     assert "clicks and boxes on nuclei and cells" in about
-    assert "AGPL-3.0-or-later" in about and "6.8 MB" in about
+    assert "AGPL-3.0-or-later" in about and "6.9 MB" in about
     assert not panel.models.use.isEnabled()
     assert not panel.models.forget.isEnabled()
 

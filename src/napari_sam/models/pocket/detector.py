@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from napari_sam.models.protocol import ModelInfo, PromptableModel
 
 # Centre-ness to this power is the confidence, so that the default confidence of all
-# detectors, 0.25, means centre-ness above 0.45: of the thresholds tried on the
-# validation part of the split (0.15 to 0.45) that one had the highest F1.
-_POWER = 1.75
+# detectors, 0.25, means centre-ness above 0.54, about where F1 is highest on images of
+# the train and validation parts (docs/models.md).
+_POWER = 2.25
 
 
 class PocketDetector:
