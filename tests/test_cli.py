@@ -71,6 +71,7 @@ def test_models_are_listed_shown_and_verified() -> None:
     for known in KNOWN:
         assert known.file in listed
         assert known.where in listed
+        assert known.name in listed and known.title in listed
     assert "sha256" in run("models", "show", "pocket")
     assert "intact" in run("models", "verify")
 

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from napari_sam.cli_models import models_app
+from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
 
 
@@ -49,24 +51,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-models_app = typer.Typer(help="The models that ship, and whether they are intact.")
 app.add_typer(models_app, name="models")
 
 
 def main() -> None:
     """Run the command line of this process."""
     app()
-
-
-def fail(message: str, code: int = 2) -> NoReturn:
-    """Print one line on stderr and end."""
-    say(f"error: {message}")
-    sys.exit(code)
-
-
-def say(message: str) -> None:
-    """Print one line on stderr, however long."""
-    typer.echo(" ".join(message.split()), err=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -292,67 +282,6 @@ def demo(
         from napari_sam.widgets.view import show_demo
 
         show_demo(output)
-
-
-@models_app.callback(invoke_without_command=True)
-def _models(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        models_list()
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """List models and detectors that are here, and models that can be had."""
-    from napari_sam.models.catalog import list_models
-    from napari_sam.models.known import KNOWN
-
-    entries = list_models()
-    width = max((len(entry.name) for entry in entries), default=0)
-    for entry in entries:
-        typer.echo(f"{entry.name:{width}}  {entry.kind:8}  {entry.description}")
-    typer.echo(
-        "\nTo be had from others. Nothing is downloaded unasked: get the file, then "
-        "give it as --model FILE."
-    )
-    for known in KNOWN:
-        typer.echo(f"\n{known.name}: {known.file}, {known.says_size}")
-        typer.echo(f"  good for {known.good_for}")
-        typer.echo(f"  licence: {known.licence}; from {known.where}")
-
-
-@models_app.command("show")
-def models_show(name: Annotated[str, typer.Argument(help="Name in the list.")]) -> None:
-    """Show what is known about a model or detector."""
-    from napari_sam.models.catalog import list_models
-
-    entries = {entry.name: entry for entry in list_models()}
-    if name not in entries:
-        fail(
-            f"there is no model or detector {name!r}: choose from {', '.join(entries)}"
-        )
-    entry = entries[name]
-    for field in ("name", "kind", "description", "licence", "path", "sha256"):
-        value = getattr(entry, field)
-        typer.echo(f"{field + ':':13}{'-' if value is None else value}")
-
-
-@models_app.command("verify")
-def models_verify() -> None:
-    """Check that the weights that ship are intact."""
-    from napari_sam.models.catalog import list_models, verify
-
-    code = 0
-    for entry in list_models():
-        if entry.path is None:
-            continue
-        try:
-            verify(entry)
-        except NapariSamError as error:
-            say(f"error: {error}")
-            code = 2
-        else:
-            typer.echo(f"{entry.name}: {entry.path} is intact")
-    raise typer.Exit(code)
 
 
 def _split(text: str) -> list[str]:

@@ -100,25 +100,32 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
     Parameters
     ----------
     name : str or Path
-        A name of the catalog, or the path of a checkpoint: of SAM b/l/h, SAM 2 or
-        2.1, MobileSAM, µSAM's models of SAM's architectures, or one of our own. Its
-        name does not matter, and no code in it is run.
+        A name of the catalog, of a checkpoint that was downloaded (see
+        `napari_sam.models.known.KNOWN`; nothing is downloaded here), or the path of
+        a checkpoint: of SAM b/l/h, SAM 2 or 2.1, MobileSAM, µSAM's models of SAM's
+        architectures, or one of our own. Its name does not matter, and no code in it
+        is run.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
 
     Raises
     ------
     ModelError
-        If there is no such model or device, or the file is damaged.
+        If there is no such model or device, it was not downloaded, or the file is
+        damaged or not what its publisher gives.
     """
     from napari_sam.models.runtime import import_torch
 
     entry = _find(str(name), "model")
+    if entry is None and isinstance(name, str):
+        from napari_sam.models.store import stored_path
+
+        name = stored_path(name) or name
     if entry is None and not _is_file(name):
         known = _names("model")
         raise ModelError(
             f'there is no model "{name}"{_other(str(name), "detector")}: use {known}, '
-            "or the path of a checkpoint"
+            "or the path of a checkpoint; for more: napari-sam models list"
         )
     import_torch()
     if entry is None or entry.path is None:

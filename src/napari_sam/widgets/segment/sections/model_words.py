@@ -51,7 +51,7 @@ def here(one: Here) -> str:
         return _facts(one.path.name, "Your own file.", in_bytes(one.size), lies)
     known = one.known
     facts = _joined(in_bytes(one.size), known.licence)
-    return _facts(known.name, f"Good for {known.good_for}.", facts, lies)
+    return _facts(known.title, f"Good for {known.good_for}.", facts, lies)
 
 
 def to_be_had(known: Known, folder: Path) -> str:
@@ -60,11 +60,12 @@ def to_be_had(known: Known, folder: Path) -> str:
     how = (
         "Nothing is downloaded unasked: get the file from "
         f'<a href="{address}" style="{_LINK}">{site}</a>, then choose it with '
-        f"“Use my checkpoint…”, or put it into {escape(str(folder))}."
+        f"“Use my checkpoint…”, or put it into {escape(str(folder))}. Or let "
+        f"<code>napari-sam models download {known.name}</code> do that in a terminal."
     )
     return (
         _facts(
-            known.name,
+            known.title,
             f"Good for {known.good_for}.",
             _joined(known.says_size, f"licence: {known.licence}"),
             known.file,

@@ -193,7 +193,9 @@ class Models(QWidget):
         here += [(_name(one), one.size, one) for one in self._files]
         got = {one.known for one in self._files}
         others: list[tuple[str, int | None, object]] = [
-            (known.name, known.size, known) for known in KNOWN if known not in got
+            (known.title, known.size, known)
+            for known in KNOWN
+            if known.loadable and known not in got
         ]
         with QSignalBlocker(self.tree):
             self.tree.clear()
@@ -268,7 +270,7 @@ def _ships(name: str) -> bool:
 
 
 def _name(one: Here) -> str:
-    name = one.path.name if one.known is None else one.known.name
+    name = one.path.name if one.known is None else one.known.title
     return name if one.size is not None else f"{name} (gone)"
 
 
