@@ -21,15 +21,15 @@ def same(first, second):
         assert a.score == pytest.approx(b.score, abs=1e-4)
 
 
-def test_it_answers_the_protocol(mobile):
-    assert isinstance(mobile.ours, PromptableModel)
-    info = mobile.ours.info
+def test_it_answers_the_protocol(pair):
+    assert isinstance(pair.ours, PromptableModel)
+    info = pair.ours.info
     assert (info.name, info.sha256, info.device) == ("random", "r", "cpu")
 
 
-def test_answers_come_in_order_and_do_not_depend_on_each_other(mobile, planes):
+def test_answers_come_in_order_and_do_not_depend_on_each_other(pair, planes):
     plane = planes["square"]
-    embedding, _ = mobile.see(plane)
+    embedding, _ = pair.see(plane)
     disk = np.zeros(plane.shape, bool)
     disk[40:90, 60:120] = True
     prompts = [
@@ -41,48 +41,48 @@ def test_answers_come_in_order_and_do_not_depend_on_each_other(mobile, planes):
         ns.Prompt(box=(100, 120, 180, 190)),
         *(ns.Prompt(mask=np.roll(disk, i, 0)) for i in range(1, 10)),
     ]
-    together = mobile.ours.decode(embedding, prompts)
+    together = pair.ours.decode(embedding, prompts)
     assert [len(c.masks) for c in together] == [1, 3] + [1] * (len(prompts) - 2)
     for i in (0, 1, 3, 4, 5, len(prompts) - 1):
-        (alone,) = mobile.ours.decode(embedding, [prompts[i]])
+        (alone,) = pair.ours.decode(embedding, [prompts[i]])
         same(together[i], alone)
-    assert mobile.ours.decode(embedding, []) == []
+    assert pair.ours.decode(embedding, []) == []
 
 
-def test_candidates_are_best_first(mobile, planes):
-    embedding, _ = mobile.see(planes["wide"])
+def test_candidates_are_best_first(pair, planes):
+    embedding, _ = pair.see(planes["wide"])
     prompts = [ns.Prompt(points=[(y, 90)]) for y in range(5, 130, 40)]
-    for answer in mobile.ours.decode(embedding, prompts, multimask=True):
+    for answer in pair.ours.decode(embedding, prompts, multimask=True):
         scores = [mask.score for mask in answer.masks]
         assert scores == sorted(scores, reverse=True)
         assert len(scores) == 3
 
 
-def test_planes_are_not_mixed_up(mobile, planes):
+def test_planes_are_not_mixed_up(pair, planes):
     prompt = ns.Prompt(box=(10, 20, 80, 90))
-    first, _ = mobile.see(planes["wide"])
-    second, _ = mobile.see(planes["square"])
-    (before,) = mobile.ours.decode(first, [prompt])
-    (between,) = mobile.ours.decode(second, [prompt])
-    (after,) = mobile.ours.decode(first, [prompt])
+    first, _ = pair.see(planes["wide"])
+    second, _ = pair.see(planes["square"])
+    (before,) = pair.ours.decode(first, [prompt])
+    (between,) = pair.ours.decode(second, [prompt])
+    (after,) = pair.ours.decode(first, [prompt])
     same(before, after)
     assert between.best.box != before.best.box or not np.array_equal(
         between.best.data, before.best.data
     )
 
 
-def test_what_does_not_belong_together_is_refused(mobile, planes):
-    embedding, _ = mobile.see(planes["wide"])
+def test_what_does_not_belong_together_is_refused(pair, planes):
+    embedding, _ = pair.see(planes["wide"])
     other = Embedding("another", embedding.shape, embedding.tiles)
     with pytest.raises(ModelError, match="encode the plane again"):
-        mobile.ours.decode(other, [ns.Prompt(points=[(1, 1)])])
+        pair.ours.decode(other, [ns.Prompt(points=[(1, 1)])])
     wrong = ns.Prompt(mask=np.ones((5, 5), bool))
     with pytest.raises(PromptError, match=r"prompt 1: the mask is \(5, 5\)"):
-        mobile.ours.decode(embedding, [ns.Prompt(points=[(1, 1)]), wrong])
+        pair.ours.decode(embedding, [ns.Prompt(points=[(1, 1)]), wrong])
 
 
-def test_decoding_ends_between_two_chunks(mobile, planes, monkeypatch):
-    embedding, _ = mobile.see(planes["wide"])
+def test_decoding_ends_between_two_chunks(pair, planes, monkeypatch):
+    embedding, _ = pair.see(planes["wide"])
 
     class Unwanted(BaseException):
         pass
@@ -92,23 +92,23 @@ def test_decoding_ends_between_two_chunks(mobile, planes, monkeypatch):
 
     monkeypatch.setattr(module, "checkpoint", checkpoint)
     with pytest.raises(Unwanted):
-        mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
+        pair.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
     monkeypatch.undo()
-    assert mobile.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
+    assert pair.ours.decode(embedding, [ns.Prompt(box=(10, 20, 80, 90))])
 
 
-def start(mobile, plane):
+def start(pair, plane):
     """Return an embedding and a telling answer on it."""
-    embedding, _ = mobile.see(plane)
+    embedding, _ = pair.see(plane)
     prompts = [ns.Prompt(points=[(y, x)]) for y in (30, 90) for x in (60, 140)]
-    answers = mobile.ours.decode(embedding, prompts)
+    answers = pair.ours.decode(embedding, prompts)
     found = [mask for answer in answers for mask in answer.masks]
     size = plane.shape[0] * plane.shape[1]
     return embedding, next(m for m in found if 0.1 < m.area / size < 0.9)
 
 
-def test_memory_is_more_than_the_pixels(mobile, planes):
-    embedding, answer = start(mobile, planes["square"])
+def test_memory_is_more_than_the_pixels(pair, planes):
+    embedding, answer = start(pair, planes["square"])
     assert answer.memory.logits.nbytes == 128 * 1024
     bare = Mask(answer.box, answer.data, answer.score)
     more = {"points": [(20, 30), (60, 70)], "labels": [0, 1]}
@@ -118,26 +118,26 @@ def test_memory_is_more_than_the_pixels(mobile, planes):
         ns.Prompt(**more, mask=answer.full(embedding.shape)),
         ns.Prompt(**more),
     ]
-    assert mobile.ours.decode(embedding, asked[:1])[0].best.memory is not None
-    known, pixels, mask, nothing = mobile.ours.decode_logits(embedding, asked)
+    assert pair.ours.decode(embedding, asked[:1])[0].best.memory is not None
+    known, pixels, mask, nothing = pair.ours.decode_logits(embedding, asked)
     np.testing.assert_allclose(pixels.logits, mask.logits, atol=1e-4)
     apart = known.logits.std()
     for other in (pixels, nothing):
         assert np.abs(known.logits - other.logits).max() > 0.05 * apart
 
 
-def test_what_somebody_draws_counts_more_than_the_previous_answer(mobile, planes):
-    embedding, answer = start(mobile, planes["square"])
+def test_what_somebody_draws_counts_more_than_the_previous_answer(pair, planes):
+    embedding, answer = start(pair, planes["square"])
     drawn = np.zeros(embedding.shape, bool)
     drawn[200:260, 10:50] = True
-    both, alone = mobile.ours.decode_logits(
+    both, alone = pair.ours.decode_logits(
         embedding, [ns.Prompt(mask=drawn, previous=answer), ns.Prompt(mask=drawn)]
     )
     np.testing.assert_allclose(both.logits, alone.logits, atol=1e-4)
 
 
-def test_of_another_model_or_plane_only_the_pixels_are_used(mobile, planes):
-    embedding, answer = start(mobile, planes["square"])
+def test_of_another_model_or_plane_only_the_pixels_are_used(pair, planes):
+    embedding, answer = start(pair, planes["square"])
     bare = replace(answer, memory=None)
     strangers = (
         replace(answer, memory="of some other kind"),
@@ -145,9 +145,9 @@ def test_of_another_model_or_plane_only_the_pixels_are_used(mobile, planes):
         replace(answer, memory=replace(answer.memory, shape=(9, 9))),
     )
     prompts = [ns.Prompt(previous=mask) for mask in (bare, *strangers)]
-    first, *others = mobile.ours.decode_logits(embedding, prompts)
+    first, *others = pair.ours.decode_logits(embedding, prompts)
     for other in others:
         np.testing.assert_allclose(other.logits, first.logits, atol=1e-4)
     with pytest.raises(PromptError, match="prompt 0: the previous answer reaches"):
-        small, _ = mobile.see(planes["tiny"])
-        mobile.ours.decode(small, [ns.Prompt(previous=answer)])
+        small, _ = pair.see(planes["tiny"])
+        pair.ours.decode(small, [ns.Prompt(previous=answer)])
