@@ -1,36 +1,38 @@
-"""Fetches one large file: resumed where it stopped, never half-written.
+"""Fetches one large file over the network, resumed where it stopped.
 
 What came so far lies in a `.part` file, and beside it what the server called this
 version of the file: only the rest of the same version is ever added. No torch here.
+Imported only for a download: with `requests` alone come probes of the network.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import json
-import os
 import re
-import tempfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import requests
 
+from napari_sam.models.parts import (
+    KEPT,
+    disk_explained,
+    drop,
+    part_of,
+    read_json,
+    version_of,
+    write_json,
+)
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
-    Progress = Callable[[int, int | None], None]
+    from napari_sam.models.parts import Progress
 
 _CHUNK: Final = 1 << 18
 _WAIT: Final = (15, 60)  # seconds to connect, and between two pieces
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_KEPT: Final = "what came is kept, the same command goes on from there"
 _PAGE: Final = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
-_PART: Final = ".part"
-_VERSION: Final = ".part.json"
 
 
 def fetch(url: str, path: Path, progress: Progress) -> Path:
@@ -56,72 +58,18 @@ def fetch(url: str, path: Path, progress: Progress) -> Path:
     ModelError
         If the file could not be had; the message says why and what to do.
     """
-    part = path.with_name(path.name + _PART)
-    with _explained(url, path):
+    with disk_explained(path), _explained(url, path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not _attempt(url, part, progress):
+        if not _attempt(url, path, progress):
             # The server has no such rest of the file: from the beginning, then.
             drop(path)
-            _attempt(url, part, progress)
-    return part
+            _attempt(url, path, progress)
+    return part_of(path)
 
 
-def settle(path: Path) -> None:
-    """Give a complete `.part` file its name, once its bytes are on the disk."""
-    part = path.with_name(path.name + _PART)
-    with _explained("", path):
-        with part.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        sync_folder(path.parent)
-        path.with_name(path.name + _VERSION).unlink(missing_ok=True)
-
-
-def drop(path: Path) -> None:
-    """Remove what came of a file."""
-    for ending in (_PART, _VERSION):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a small file that is never half-written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; nothing if it is missing or damaged."""
-    try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the names of the files in a folder are on the disk."""
-    if os.name == "nt":
-        return  # Windows has no handle of a folder to flush
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _attempt(url: str, part: Path, progress: Progress) -> bool:
+def _attempt(url: str, path: Path, progress: Progress) -> bool:
     """Ask once; False if the server refuses to go on where we stopped."""
-    have, version = _have(url, part)
+    have, version = _have(url, path)
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
@@ -134,18 +82,18 @@ def _attempt(url: str, part: Path, progress: Progress) -> bool:
             have = 0
         elif _start(answer) != have or _version(answer) not in ("", version):
             return False  # servers that do not understand If-Range
-        _receive(url, answer, part, have, progress)
+        _receive(url, answer, path, have, progress)
     return True
 
 
-def _have(url: str, part: Path) -> tuple[int, str]:
+def _have(url: str, path: Path) -> tuple[int, str]:
     """Return how much came already of which version; nothing if that is not known."""
-    noted = read_json(part.with_name(part.name + ".json"))
+    noted = read_json(version_of(path))
     version = noted.get("version")
     if noted.get("url") != url or not isinstance(version, str) or not version:
         return 0, ""
     try:
-        return part.stat().st_size, version
+        return part_of(path).stat().st_size, version
     except OSError:
         return 0, ""
 
@@ -188,15 +136,17 @@ def _start(answer: requests.Response) -> int | None:
 
 
 def _receive(
-    url: str, answer: requests.Response, part: Path, have: int, progress: Progress
+    url: str, answer: requests.Response, path: Path, have: int, progress: Progress
 ) -> None:
     total = _total(url, answer, have)
     if not have:
-        part.write_bytes(b"")  # before the note: the two never belong to two versions
+        part_of(path).write_bytes(
+            b""
+        )  # before the note: the two never belong to two versions
         note = {"url": url, "version": _version(answer)}
-        write_json(part.with_name(part.name + ".json"), note)
+        write_json(version_of(path), note)
     progress(have, total)
-    with part.open("ab") as file:
+    with part_of(path).open("ab") as file:
         for chunk in answer.iter_content(_CHUNK):
             if not have and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(
                 _PAGE
@@ -239,30 +189,25 @@ def _version(answer: requests.Response) -> str:
 
 @contextlib.contextmanager
 def _explained(url: str, path: Path) -> Iterator[None]:
-    """Turn errors of the network and the disk into one clear line."""
+    """Turn errors of the network into one clear line."""
     try:
         yield
     except requests.exceptions.Timeout as error:
         raise ModelError(
-            f"{url}: the server does not answer; {_KEPT}, or get the file with a "
+            f"{url}: the server does not answer; {KEPT}, or get the file with a "
             "browser on a computer that has a network"
         ) from error
     except requests.exceptions.ChunkedEncodingError as error:
-        raise ModelError(f"{url}: the download was interrupted; {_KEPT}") from error
+        raise ModelError(f"{url}: the download was interrupted; {KEPT}") from error
     except requests.exceptions.RequestException as error:
         if isinstance(error, requests.exceptions.ConnectionError) and _came(path):
-            raise ModelError(f"{url}: the download was interrupted; {_KEPT}") from error
+            raise ModelError(f"{url}: the download was interrupted; {KEPT}") from error
         raise ModelError(
             f"{url}: the server cannot be reached ({type(error).__name__}); check the "
             "network and proxy, or give a folder with the files as NAPARI_SAM_MIRROR"
         ) from error
-    except OSError as error:
-        full = error.errno in _FULL
-        why = "the disk is full" if full else error.strerror or str(error)
-        do = f"free some space: {_KEPT}" if full else "check the folder's permissions"
-        raise ModelError(f"{path} cannot be written, {why}; {do}") from error
 
 
 def _came(path: Path) -> bool:
-    part = path.with_name(path.name + _PART)
+    part = part_of(path)
     return part.is_file() and part.stat().st_size > 0

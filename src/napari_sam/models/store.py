@@ -21,21 +21,15 @@ from urllib.parse import quote
 import platformdirs
 from filelock import FileLock, Timeout
 
-from napari_sam.models.fetch import (
-    drop,
-    fetch,
-    read_json,
-    settle,
-    write_json,
-)
 from napari_sam.models.known import Known, by_name
+from napari_sam.models.parts import drop, part_of, read_json, settle, write_json
 from napari_sam.models.sniff import file_sha256
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_sam.models.fetch import Progress
+    from napari_sam.models.parts import Progress
 
 MIRROR: Final = "NAPARI_SAM_MIRROR"
 """The environment variable with the address or folder that files are taken from."""
@@ -248,8 +242,10 @@ class Store:
 
     def _get(self, source: str, path: Path, progress: Progress) -> Path:
         if _is_url(source):
+            from napari_sam.models.fetch import fetch
+
             return fetch(source, path, progress)
-        part = path.with_name(path.name + ".part")
+        part = part_of(path)
         try:
             shutil.copyfile(source, part)
         except OSError as error:
