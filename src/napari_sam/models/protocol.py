@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from napari_sam.images import ImageStack, Normalization, Plane
-    from napari_sam.types import Candidates, Detections, Embedding, Prompt
+    from napari_sam.types import Candidates, Detections, Embedding, Mask, Prompt
+
+    Embed = Callable[[int], Embedding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,37 @@ class PromptableModel(Protocol):
         prompt is ambiguous (a single click), one otherwise.
         A prompt with `previous` starts from that answer.
         """
+
+
+class Follower(Protocol):
+    """Follows objects from plane to plane, and is put right where it goes wrong.
+
+    What has been seen is kept: a run that was interrupted, or that somebody corrects,
+    goes on from there.
+    """
+
+    def prompt(self, number: int, plane: int, prompt: Prompt) -> Mask:
+        """Say where an object is on a plane; return how that was understood.
+
+        Everything that is said about it on this plane, each time. A mask and nothing
+        else is taken as it is.
+        """
+
+    def run(
+        self, first: int, last: int, numbers: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, dict[int, Mask]]]:
+        """Yield planes from first to last (or back) and the objects on them.
+
+        An object that is not on a plane has an empty mask there.
+        """
+
+
+@runtime_checkable
+class StackModel(PromptableModel, Protocol):
+    """A model that remembers objects from plane to plane."""
+
+    def follow(self, embed: Embed, count: int) -> Follower:
+        """Begin with a stack of `count` planes; `embed` gives embeddings of them."""
 
 
 @runtime_checkable

@@ -126,6 +126,16 @@ def metas_sam2(name: str) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="session")
+def random_weights():
+    return random_state
+
+
+@pytest.fixture(scope="session")
+def new_plane():
+    return make_plane
+
+
+@pytest.fixture(scope="session")
 def metas():
     return metas_sam2
 

@@ -39,14 +39,14 @@ class Prepared:
     ----------
     tokens : Tensor, shape (4096, 256)
         The embedding.
-    shared : SharedImage
-        Opaque; 15 MB.
+    shared : SharedImage, optional
+        Opaque; 15 MB. None where prompts share only the finer maps.
     finer : Finer, optional
         SAM 2's finer maps; 12 MB.
     """
 
     tokens: Tensor
-    shared: SharedImage
+    shared: SharedImage | None
     finer: Finer | None = None
 
 
@@ -62,6 +62,8 @@ class Decoded:
         Candidates in the decoder's order.
     iou : float32 Tensor, shape (n, C)
         The IoU that the decoder predicts for each.
+    token : float32 Tensor, shape (n, 256)
+        The token behind the best candidate; the first one's where one was asked for.
     present : float32 Tensor, shape (n,), optional
         Logit of SAM 2 for there being an object at all.
     """
@@ -69,6 +71,7 @@ class Decoded:
     first: int
     logits: Tensor
     iou: Tensor
+    token: Tensor
     present: Tensor | None = None
 
 
@@ -124,6 +127,15 @@ class FastDecoder:
             maps = self._upscaler.finer(*(each[0] for each in finer))
         return Prepared(tokens, self._two_way.share(tokens + self._no_mask), maps)
 
+    @torch.inference_mode()
+    def prepare_apart(self, finer: tuple[Tensor, Tensor]) -> Prepared:
+        """As `prepare` where each prompt comes with an embedding of its own.
+
+        It is given in `dense`, with the prompt's own dense part added.
+        """
+        maps = self._upscaler.finer(*(each[0] for each in finer))
+        return Prepared(finer[0].new_zeros(()), None, maps)
+
     def chunks(
         self,
         prepared: Prepared,
@@ -170,11 +182,12 @@ class FastDecoder:
     @torch.inference_mode()
     def _decode(
         self, prepared: Prepared, sparse: Tensor, dense: Tensor | None, multimask: bool
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         own = self._output_tokens.expand(len(sparse), -1, -1)
-        image: SharedImage | Tensor = prepared.shared
+        image: SharedImage | Tensor | None = prepared.shared
         if dense is not None:
             image = prepared.tokens + dense.flatten(2).mT
+        assert image is not None
         try:
             work = self._spare.pop()
         except IndexError:
@@ -201,7 +214,10 @@ class FastDecoder:
                 draw(hyper=rest[best][i, None], out=logits[i])
                 scores[i] = iou[i, 1 + best]
         self._spare.append(work)
-        return logits, scores, present
+        token = tokens[:, 1]
+        if multimask:
+            token = tokens[torch.arange(len(tokens)), 2 + scores.argmax(1)]
+        return logits, scores, token, present
 
     def _stable(self, logits: Tensor) -> bool:
         """Tell whether moving the threshold hardly changes a mask, as SAM 2 does."""

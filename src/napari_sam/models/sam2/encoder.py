@@ -26,14 +26,13 @@ class Features:
 
     Attributes
     ----------
-    image : float32 Tensor, shape (1, 256, 64, 64)
-        As it is where nothing is remembered from other planes.
+    top : float32 Tensor, shape (1, 256, 64, 64)
     low : float32 Tensor, shape (1, 64, 128, 128)
     high : float32 Tensor, shape (1, 32, 256, 256)
         Finer maps, projected for the decoder.
     """
 
-    image: Tensor
+    top: Tensor
     low: Tensor
     high: Tensor
 
@@ -66,9 +65,7 @@ class ImageEncoder:
         )
         found = self._network.forward_image((square - self._mean) / self._std)
         high, low, top = found["backbone_fpn"]
-        # Added where there is no memory of other planes.
-        alone = self._network.no_mem_embed.view(1, -1, 1, 1)
-        return Features(top + alone, low, high)
+        return Features(top, low, high)
 
 
 def _between(block: nn.Module, arguments: Any) -> None:

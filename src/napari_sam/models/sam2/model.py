@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,21 +11,27 @@ from torch import Tensor
 from napari_sam.models.device import resolve_device
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sam1.base import SamModel
-from napari_sam.models.sam1.decoder import FastDecoder, Prepared
+from napari_sam.models.sam1.decoder import Decoded, FastDecoder, Prepared
 from napari_sam.models.sam1.geometry import Frame
+from napari_sam.models.sam1.prompts import Batch, batches
 from napari_sam.models.sam2.encoder import Features, ImageEncoder
+from napari_sam.models.sam2.follow import Sam2Follower
+from napari_sam.models.sam2.memory import ObjectMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import nn
 
     from napari_sam.images import Plane
-    from napari_sam.models.sam1.prompts import Batch
+    from napari_sam.models.protocol import Embed, Follower
+    from napari_sam.types import Embedding, Mask, Prompt
 
 _CORNERS = (2, 3)  # labels of a box's first and second corner
 
 
 class Sam2Model(SamModel):
-    """SAM 2 and 2.1 of any size, for single planes.
+    """SAM 2 and 2.1 of any size, for planes and stacks.
 
     Parameters
     ----------
@@ -57,6 +64,7 @@ class Sam2Model(SamModel):
             network.get_submodule(part)
             for part in ("sam_prompt_encoder", "sam_mask_decoder")
         )
+        self._network: Any = network
         self._encoder = ImageEncoder(network, where)
         info = ModelInfo(name, version, sha256, str(where))
         super().__init__(info, prompts, FastDecoder(prompts, decoder), where)
@@ -68,8 +76,68 @@ class Sam2Model(SamModel):
     def _features(self, plane: Plane) -> Features:
         return self._encoder(plane.pixels)
 
+    def follow(self, embed: Embed, count: int) -> Follower:
+        """Follow objects through a stack; see `StackModel`."""
+        return Sam2Follower(self, embed, count)
+
+    @cached_property
+    def memory(self) -> ObjectMemory:
+        """What makes and uses memories of objects."""
+        return ObjectMemory(self._network)
+
+    @torch.inference_mode()
+    def alone(self, features: Features) -> Tensor:
+        """Return a plane (1, 256, 64, 64) as it is where nothing is remembered."""
+        alone: Tensor = features.top + self._network.no_mem_embed.view(1, -1, 1, 1)
+        return alone
+
+    @torch.inference_mode()
+    def shrunk(self, mask: Tensor) -> Tensor:
+        """Make of a mask (1, 1, 1024, 1024) the logits (1, 1, 256, 256) of a prompt."""
+        found: Tensor = self._network.mask_downsample(mask)
+        return found
+
+    @torch.inference_mode()
+    def ask(
+        self, features: Features, images: Tensor, batch: Batch, *, several: bool
+    ) -> Iterator[Decoded]:
+        """Decode one prompt on each of some versions of a plane.
+
+        Parameters
+        ----------
+        features : Features
+            Of the plane.
+        images : float32 Tensor, shape (N, 256, 64, 64)
+            The plane, with what is remembered of N objects.
+        batch : Batch
+            With one prompt.
+        several : bool
+            Three candidates for each, or one.
+        """
+        sparse, dense = self._sparse(batch)
+        sparse = sparse.expand(len(images), -1, -1)
+        prepared = self._decoder.prepare_apart((features.low, features.high))
+        yield from self._decoder.chunks(
+            prepared, sparse, images + dense, multimask=several
+        )
+
+    def mask_of(self, shape: tuple[int, int], logits: Tensor, score: float) -> Mask:
+        """Return logits (1, 1, 256, 256) as a mask on a plane of this shape."""
+        return self._mask(self.frame(shape), logits[0, 0].cpu().numpy(), score)
+
+    def features_of(self, embedding: Embedding) -> Features:
+        """Return what the encoder made of a plane."""
+        features: Features = self._known(embedding)
+        return features
+
+    def batch_of(self, shape: tuple[int, int], prompt: Prompt) -> Batch:
+        """Return one prompt as the prompt encoder takes it."""
+        (batch,) = batches(self.frame(shape), [prompt], None, self._info.sha256)
+        return batch
+
     def _share(self, features: Features) -> Prepared:
-        return self._decoder.prepare(features.image, (features.low, features.high))
+        finer = features.low, features.high
+        return self._decoder.prepare(self.alone(features), finer)
 
     def _sparse(self, batch: Batch) -> tuple[Tensor, Tensor]:
         points, labels = [], []
