@@ -7,7 +7,7 @@ covers [i, i+1) × [j, j+1), so its centre is (i+.5, j+.5). Boxes are half-open
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -264,7 +264,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Boxes that a detector found on one plane, best first.
+    """Objects that a detector found on one plane, best first.
 
     Attributes
     ----------
@@ -275,12 +275,27 @@ class Detections:
         Indices into the detector's `class_names`.
     truncated : bool
         True when more objects were found than `max_det` allowed.
+    masks : tuple of Mask, optional
+        One for each box, from detectors that outline what they find; one may be
+        empty.
     """
 
     boxes: FloatArray
     scores: FloatArray
     classes: IntArray
     truncated: bool = False
+    masks: tuple[Mask, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def take(self, chosen: IntArray) -> Detections:
+        """Return some of these, in this order."""
+        masks = self.masks
+        return replace(
+            self,
+            boxes=self.boxes[chosen],
+            scores=self.scores[chosen],
+            classes=self.classes[chosen],
+            masks=None if masks is None else tuple(masks[i] for i in chosen),
+        )

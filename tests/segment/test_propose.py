@@ -7,6 +7,7 @@ import tifffile
 from napari_sam import data
 from napari_sam.images import make_plane
 from napari_sam.models.catalog import load_detector, load_model
+from napari_sam.models.given import GivenDetector
 from napari_sam.segment import (
     Proposals,
     annotate_plane,
@@ -14,7 +15,7 @@ from napari_sam.segment import (
     propose_plane,
     settle,
 )
-from napari_sam.types import Mask
+from napari_sam.types import Detections, Mask, Prompt
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,43 @@ def test_settling_uses_the_rules_for_cleaning(broad):
     larger = settle(broad, make_recipe(min_area=least)).objects["area"]
     assert 0 < len(larger) < len(areas)
     assert larger.min() >= least
+
+
+def test_masks_of_a_detector_prompt_the_model_with_their_own_boxes(model, plane):
+    boxes = np.array(
+        [(20, 30, 60, 90), (300, 0, 320, 9), (90, 100, 150, 140), (160, 40, 200, 80)],
+        np.float32,
+    )
+    # Each fills another corner of its box; the last one has no pixels.
+    upper = Mask((20, 30, 40, 60), np.ones((20, 30), np.bool_), 0.5)
+    beside = Mask((0, 0, 9, 9), np.ones((9, 9), np.bool_), 0.6)
+    lower = Mask((120, 120, 150, 140), np.ones((30, 20), np.bool_), 0.9)
+    nothing = Mask((0, 0, 0, 0), np.zeros((0, 0), np.bool_), 0.0)
+    found = Detections(
+        boxes,
+        np.array([0.5, 0.6, 0.9, 0.7], np.float32),
+        np.array([0, 1, 2, 3]),
+        masks=(upper, beside, lower, nothing),
+    )
+    given = GivenDetector({plane.index: found}, class_names=("a", "b", "c", "d"))
+    proposals = propose_plane(plane, model, given)
+    assert proposals.classes.tolist() == [2, 3, 0]  # the best first, and on the plane
+    embedding = model.encode(plane)
+
+    def answers(masks):
+        prompts = [
+            Prompt(box=boxes[number], previous=mask)
+            for number, mask in zip((2, 3, 0), masks, strict=True)
+        ]
+        decoded = model.decode(embedding, prompts, multimask=False)
+        return [each.best.full(plane.shape) for each in decoded]
+
+    drawn = [mask.full(plane.shape) for mask in proposals.masks]
+    wanted, without = answers((lower, None, upper)), answers((None, None, None))
+    for one, other in zip(drawn, wanted, strict=True):
+        assert np.array_equal(one, other)
+    assert not np.array_equal(drawn[0], without[0])
+    assert not np.array_equal(drawn[2], without[2])
 
 
 def square(at, score=1.0):

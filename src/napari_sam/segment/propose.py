@@ -39,8 +39,9 @@ def propose_plane(
     embedding: Embedding | None = None,
     region: Box | None = None,
 ) -> Proposals:
-    """Run the models on one plane: every box that is found prompts one mask.
+    """Run the models on one plane: every object that is found prompts one mask.
 
+    Its box does, together with its mask where the detector gives one.
     The plane is encoded once when the detector reads the model's embedding. On
     a plane of one colour nothing is run. Boxes beside the plane are left out.
     The detector "everything" has no boxes, see `find_everything`.
@@ -166,7 +167,14 @@ def _prompts(
         on_plane &= (y0 < region[2]) & (y1 > region[0])
         on_plane &= (x0 < region[3]) & (x1 > region[1])
     kept = np.flatnonzero(on_plane)
-    return [Prompt(box=box) for box in boxes[kept].tolist()], kept.astype(np.int64)
+    found = detections.take(kept.astype(np.int64))
+    masks = found.masks or (None,) * len(kept)
+    prompts = [
+        # What a segmenter drew is the answer that the model refines.
+        Prompt(box=box, previous=mask if mask is not None and mask.area else None)
+        for box, mask in zip(boxes[kept].tolist(), masks, strict=True)
+    ]
+    return prompts, kept.astype(np.int64)
 
 
 def _decode(

@@ -14,7 +14,7 @@ from skimage.draw import disk
 from napari_sam.images import make_plane
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.protocol import ModelInfo
-from napari_sam.models.yolo.network import Traits
+from napari_sam.models.yolo.network import Answer, Traits
 from napari_sam.models.yolo.nuclei import NucleiYolo, Scaling, load_nuclei
 from napari_sam.models.yolo.shipped import load_shipped
 from napari_sam.types import ModelError
@@ -45,7 +45,7 @@ class DiscNetwork:
             sure = float(np.exp(-((np.log(size / 24) / 0.7) ** 2)))
             centre = ((x.start + x.stop) / 2, (y.start + y.stop) / 2)
             rows.append([*centre, width, height, sure])
-        return torch.tensor(rows).reshape(-1, 5).T
+        return Answer(torch.tensor(rows).reshape(-1, 5).T)
 
 
 def plane_of_discs(diameter, shape, step):

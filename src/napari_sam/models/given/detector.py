@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -119,10 +120,9 @@ class GivenDetector:
         kept = np.flatnonzero(keep)
         kept = kept[np.argsort(-found.scores[kept], kind="stable")]
         best = kept[: self._max_det]
-        return Detections(
-            boxes[best].astype(np.float32),
-            found.scores[best],
-            found.classes[best],
+        return replace(
+            found.take(best),
+            boxes=boxes[best].astype(np.float32),
             truncated=len(best) < len(kept),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ import torch
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.yolo import letterbox
+from napari_sam.models.yolo.masks import Prototypes
 from napari_sam.models.yolo.suppress import (
     hulls,
     only,
@@ -36,8 +37,27 @@ if TYPE_CHECKING:
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # how OpenCV weighs them for grey
 
 
+class Seen(NamedTuple):
+    """What a network sees in one frame.
+
+    Attributes
+    ----------
+    rows : float (N, 6 + more) on the CPU
+        y0, x0, y1, x1 in the plane's pixels, score, class; a segmenter's weights.
+        Best first.
+    full : bool
+        The network itself stopped at its limit.
+    prototypes : Prototypes, optional
+        What a segmenter's weights are for.
+    """
+
+    rows: Tensor
+    full: bool
+    prototypes: Prototypes | None
+
+
 class YoloDetector:
-    """Boxes of a YOLO network; the masks of a segmenter are not used.
+    """Boxes of a YOLO network, with the masks of a segmenter.
 
     Of turned boxes it gives the upright ones around them.
 
@@ -90,40 +110,34 @@ class YoloDetector:
         else:
             stride = traits.stride if traits.fixed is None else None
             framed = letterbox.fit(pixels, self._frame, stride)
-        rows, full = self._rows(framed, self._options.conf)
-        return self._finished(rows, full)
+        seen = self._seen(framed, self._options.conf)
+        return self._finished(seen.rows, seen.full, seen.prototypes)
 
-    def _finished(self, rows: Tensor, full: bool = False) -> Detections:
+    def _finished(
+        self,
+        rows: Tensor,
+        full: bool = False,
+        prototypes: Prototypes | None = None,
+    ) -> Detections:
         """Turn rows with boxes of the plane into what was asked for."""
         sides = rows[:, 2:4] - rows[:, :2]
         rows = rows[(sides > 0).all(1)]
-        kept = rows[: self._options.max_det].cpu().numpy()
+        best = rows[: self._options.max_det]
+        kept = best.cpu().numpy()
         return Detections(
             np.ascontiguousarray(kept[:, :4], np.float32),
             kept[:, 4].astype(np.float32),
             kept[:, 5].astype(np.int64),
             truncated=full or len(rows) > self._options.max_det,
+            masks=None if prototypes is None else prototypes.masks(best),
         )
 
-    def _rows(self, framed: Framed, conf: float) -> tuple[Tensor, bool]:
-        """Ask the network about one frame.
-
-        Parameters
-        ----------
-        framed : Framed
-        conf : float
-            Rows have a higher score.
-
-        Returns
-        -------
-        rows : float (N, 6) on the CPU
-            y0, x0, y1, x1 in the plane's pixels, score, class; best first.
-        full : bool
-            The network itself stopped at its limit.
-        """
+    def _seen(self, framed: Framed, conf: float) -> Seen:
+        """Ask the network about one frame; rows have a score above `conf`."""
         network, options = self._network, self._options
         turned = network.traits.turned
-        prediction = network(framed.tensor(network.device)).float()
+        answer = network(framed.tensor(network.device))
+        prediction = answer.objects.float()
         full = False
         if network.traits.final:
             rows = read_final(prediction, conf)
@@ -135,8 +149,13 @@ class YoloDetector:
         else:
             rows = read_rows(prediction, len(self.class_names), conf)
             rows = suppress(only(rows.cpu(), options.classes), options.iou)
-        rows = hulls(rows) if turned else rows[:, :6]
-        return torch.cat([framed.back(rows[:, :4]), rows[:, 4:]], 1), full
+        rows = hulls(rows) if turned else rows
+        drawn = answer.prototypes
+        return Seen(
+            torch.cat([framed.back(rows[:, :4]), rows[:, 4:]], 1),
+            full,
+            None if drawn is None else Prototypes(drawn.float().cpu(), framed),
+        )
 
     def _channels(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if self._network.traits.channels == 3:

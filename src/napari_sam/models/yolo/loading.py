@@ -71,6 +71,7 @@ def _load(path: Path, device: str, max_det: int) -> Network:
         device=where,
         limit=max_det + 1,  # one more than asked for, to tell whether there was more
         turned=task == "obb",
+        segments=task == "segment",
     )
 
 
@@ -81,18 +82,25 @@ def _try_out(path: Path, network: Network) -> None:
     blank = torch.zeros(1, traits.channels, *size, device=network.device)
     try:
         with torch.inference_mode():
-            shape = network(blank).shape
+            answer = network(blank)
     except Exception as error:  # modules raise nearly anything on wrong tensors
         what = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{path}: the network in this file does not run ({what}): export or train "
             "it again"
         ) from error
-    more = int(traits.turned)
+    shape = answer.objects.shape
+    drawn = 0 if answer.prototypes is None else len(answer.prototypes)
+    more = int(traits.turned) + drawn
     least = 6 if traits.final else 4 + len(traits.names)
     wide = shape[1 if traits.final else 0] >= least + more
     if len(shape) != 2 or not wide or not traits.names:
         raise ModelError(
             f"{path}: the network in this file gives {tuple(shape)}, which are no "
             f"boxes of {len(traits.names)} classes: use a YOLO detector or segmenter"
+        )
+    if traits.segments and not drawn:
+        raise ModelError(
+            f"{path}: the network in this file outlines nothing, although it is made "
+            'for "segment": export or train it again'
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 
@@ -41,6 +41,8 @@ class Traits:
         Its boxes have an angle, in the last column.
     stretched : bool
         It looks at planes stretched to its square.
+    segments : bool
+        It outlines what it finds, see `Answer`.
     """
 
     names: tuple[str, ...]
@@ -51,6 +53,23 @@ class Traits:
     final: bool = False
     turned: bool = False
     stretched: bool = False
+    segments: bool = False
+
+
+class Answer(NamedTuple):
+    """What a network answers to one frame.
+
+    Attributes
+    ----------
+    objects : float (4 + classes + more, A) or, if `final`, (K, 6 + more)
+        Turned boxes are centre x, centre y, width and height in both. What is more
+        is an angle, or one weight for each prototype.
+    prototypes : float (P, h/4, w/4), optional
+        A segmenter's: their weighted sum is positive inside of an object.
+    """
+
+    objects: Tensor
+    prototypes: Tensor | None = None
 
 
 class Network(Protocol):
@@ -64,12 +83,8 @@ class Network(Protocol):
     def device(self) -> torch.device:
         """Where it wants its input."""
 
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Return the raw predictions for float32 (1, C, h, w) in 0..1.
-
-        (4 + classes + more, A), or (K, 6 + more) from a network whose answer is
-        `final`. Turned boxes are centre x, centre y, width and height in both.
-        """
+    def __call__(self, batch: Tensor) -> Answer:
+        """Return the raw predictions for float32 (1, C, h, w) in 0..1."""
 
 
 class TorchNetwork:
@@ -87,6 +102,8 @@ class TorchNetwork:
         A network that gives every object once gives at most so many.
     turned : bool
         Its boxes have an angle.
+    segments : bool
+        It outlines what it finds.
     """
 
     def __init__(
@@ -99,6 +116,7 @@ class TorchNetwork:
         device: torch.device,
         limit: int = 300,
         turned: bool = False,
+        segments: bool = False,
     ) -> None:
         net: Any = module
         net.eval().requires_grad_(False)
@@ -121,6 +139,7 @@ class TorchNetwork:
             final=final,
             turned=turned,
             stretched=self._queries,
+            segments=segments,
         )
 
     @property
@@ -128,10 +147,16 @@ class TorchNetwork:
         """Where it runs."""
         return self._device
 
-    def __call__(self, batch: Tensor) -> Tensor:
+    def __call__(self, batch: Tensor) -> Answer:
         """Return the raw predictions."""
-        found = _first(self._module(batch))[0]
-        return from_queries(found, batch.shape) if self._queries else found
+        answer = self._module(batch)
+        found = _first(answer)[0]
+        if self._queries:
+            return Answer(from_queries(found, batch.shape))
+        if not self.traits.segments:
+            return Answer(found)
+        # ((objects, prototypes), what training needs)
+        return Answer(found, answer[0][1][0])
 
 
 def answers_queries(head: str) -> bool:

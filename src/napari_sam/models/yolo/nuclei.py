@@ -151,7 +151,7 @@ class NucleiYolo(YoloDetector):
             checkpoint()
             y0, x0, y1, x1 = part
             framed = letterbox.scale(pixels[y0:y1, x0:x1], factor, stride)
-            rows, _ = self._rows(framed, conf)
+            rows = self._seen(framed, conf).rows
             rows[:, :4] += rows.new_tensor([y0, x0, y0, x0])
             centre = (rows[:, :2] + rows[:, 2:4]) / 2
             low, high = rows.new_tensor(own[:2]), rows.new_tensor(own[2:])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_sam.models.yolo.network import (
+    Answer,
     Traits,
     answers_queries,
     check_task,
@@ -47,7 +48,6 @@ class OnnxNetwork:
         check_task(path, task)
         self._queries = answers_queries(told.get("head", ""))
         self._input = self._session.get_inputs()[0]
-        self._output = self._session.get_outputs()[0].name
         shape = self._input.shape
         fixed = (shape[2], shape[3]) if all(isinstance(n, int) for n in shape) else None
         sizes = _literal(told, "imgsz", [640, 640], path)
@@ -63,16 +63,21 @@ class OnnxNetwork:
             or bool(_literal(told, "end2end", False, path)),
             turned=task == "obb",
             stretched=self._queries,
+            segments=task == "segment",
         )
 
-    def __call__(self, batch: Tensor) -> Tensor:
+    def __call__(self, batch: Tensor) -> Answer:
         """Return the raw predictions."""
         array = batch.numpy()
         if self._input.type == "tensor(float16)":
             array = array.astype("float16")
-        (found,) = self._session.run([self._output], {self._input.name: array})
-        rows = torch.from_numpy(found).float()[0]
-        return from_queries(rows, batch.shape) if self._queries else rows
+        rows, *more = (
+            torch.from_numpy(found).float()[0]
+            for found in self._session.run(None, {self._input.name: array})
+        )
+        if self._queries:
+            return Answer(from_queries(rows, batch.shape))
+        return Answer(rows, more[0] if more and self.traits.segments else None)
 
 
 def _literal(told: Mapping[str, str], key: str, default: Any, path: Path) -> Any:

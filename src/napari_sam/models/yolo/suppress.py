@@ -33,14 +33,21 @@ def read_rows(prediction: Tensor, count: int, conf: float) -> Tensor:
 
     Returns
     -------
-    float (N, 6)
-        x0, y0, x1, y1, score, class.
+    float (N, 6 + more)
+        x0, y0, x1, y1, score, class; anything else.
     """
+    more = prediction[4 + count :]
     scores = prediction[4 : 4 + count]
     scores, classes = scores.max(0)
     kept = (scores > conf).nonzero()[:, 0]
     centre, half = prediction[:2, kept].T, prediction[2:4, kept].T / 2
-    columns = [centre - half, centre + half, scores[kept, None], classes[kept, None]]
+    columns = [
+        centre - half,
+        centre + half,
+        scores[kept, None],
+        classes[kept, None],
+        more[:, kept].T,
+    ]
     return torch.cat([column.float() for column in columns], 1)
 
 
@@ -100,12 +107,12 @@ def suppress(rows: Tensor, iou: float) -> Tensor:
 
     Parameters
     ----------
-    rows : float (N, 6)
+    rows : float (N, 6 + more)
     iou : float
 
     Returns
     -------
-    float (M, 6)
+    float (M, 6 + more)
         Best first.
     """
     if len(rows) > _MOST:
