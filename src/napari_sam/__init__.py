@@ -15,6 +15,7 @@ from napari_sam_annotator import conflict_message
 if TYPE_CHECKING:
     from napari_sam.models.catalog import list_models, load_detector, load_model
     from napari_sam.segment.annotate import annotate, iter_annotate
+    from napari_sam.segment.propagate import propagate
     from napari_sam.types import Candidates, Detections, Embedding, Mask, Prompt
 
 __all__ = [
@@ -28,12 +29,14 @@ __all__ = [
     "list_models",
     "load_detector",
     "load_model",
+    "propagate",
 ]
 
 _WHERE = {
     "napari_sam.types": ("Candidates", "Detections", "Embedding", "Mask", "Prompt"),
     "napari_sam.models.catalog": ("list_models", "load_detector", "load_model"),
     "napari_sam.segment.annotate": ("annotate", "iter_annotate"),
+    "napari_sam.segment.propagate": ("propagate",),
 }
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 

@@ -86,11 +86,11 @@ class Follower(Protocol):
         """
 
     def run(
-        self, first: int, last: int, numbers: Sequence[int] | None = None
+        self, planes: range, numbers: Sequence[int] | None = None
     ) -> Iterator[tuple[int, dict[int, Mask]]]:
-        """Yield planes from first to last (or back) and the objects on them.
+        """Yield planes, one after the other or back, and the objects on them.
 
-        An object that is not on a plane has an empty mask there.
+        All objects or some. One that is not on a plane has an empty mask there.
         """
 
 

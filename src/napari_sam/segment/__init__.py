@@ -20,6 +20,7 @@ from napari_sam.segment.metrics import (
     LabelError,
     compare_labels,
 )
+from napari_sam.segment.propagate import Propagation, propagate
 from napari_sam.segment.proposals import Clicks, Proposals
 from napari_sam.segment.propose import propose_plane, settle
 from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
@@ -41,6 +42,7 @@ __all__ = [
     "Comparison",
     "LabelError",
     "PlaneResult",
+    "Propagation",
     "Proposals",
     "Recipe",
     "RecipeError",
@@ -58,6 +60,7 @@ __all__ = [
     "make_recipe",
     "plane_number",
     "planes_text",
+    "propagate",
     "propose_plane",
     "settle",
     "with_ids",

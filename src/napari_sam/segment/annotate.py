@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_sam.segment.result import PlaneResult
-    from napari_sam.types import ObjectTable
+    from napari_sam.types import LabelArray, ObjectTable
 
 _Part = TypeVar("_Part", PromptableModel, Detector)
 
@@ -137,7 +137,7 @@ def annotate(
         tables: dict[int, ObjectTable] = {}
         notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
         for plane in _iterate(stack, recipe, _loaded(model), _loaded(detector)):
-            _place(labels, plane, stack)
+            place(labels, plane.index, plane.labels, stack)
             number = plane_number(plane.index, stack.stack_shape)
             tables[number] = with_plane(
                 plane.objects, number, plane.index, stack.stack_axes
@@ -204,6 +204,18 @@ def planes_text(indices: list[tuple[int, ...]], stack_axes: str, most: int = 5) 
     return f"plane{'s' * (len(indices) > 1)} {', '.join(names)}{more}: "
 
 
+def place(
+    labels: npt.NDArray[np.uint32],
+    index: tuple[int, ...],
+    plane: LabelArray,
+    stack: ImageStack,
+) -> None:
+    """Put a label plane (H, W) where it belongs in labels of the stack's shape."""
+    axes = stack.label_axes
+    turned = axes.index("X") < axes.index("Y")
+    labels[stack.label_key(index)] = plane.T if turned else plane
+
+
 def _iterate(
     source: Any,
     recipe: Recipe,
@@ -231,14 +243,6 @@ def _opened(source: Any, recipe: Recipe) -> Iterator[ImageStack]:
     finally:
         if stack is not source:
             stack.close()
-
-
-def _place(
-    labels: npt.NDArray[np.uint32], plane: PlaneResult, stack: ImageStack
-) -> None:
-    axes = stack.label_axes
-    turned = axes.index("X") < axes.index("Y")
-    labels[stack.label_key(plane.index)] = plane.labels.T if turned else plane.labels
 
 
 def _name(part: str | PathLike[str] | PromptableModel | Detector) -> str:

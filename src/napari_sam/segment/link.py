@@ -72,7 +72,7 @@ class StackLinker:
         self.stack_axes = stack_axes
         self.link = link
         self.min_iou = min_iou
-        self.axis = _axis_to_link(stack_axes) if link == "stack" else None
+        self.axis = axis_to_link(stack_axes) if link == "stack" else None
         self.next_id = 1
         self._group: tuple[int, ...] | None = None
         self._seen: list[_Seen] = []
@@ -189,5 +189,6 @@ class StackLinker:
         self._seen = [*self._seen, plane][-2:]
 
 
-def _axis_to_link(stack_axes: str) -> str | None:
+def axis_to_link(stack_axes: str) -> str | None:
+    """Return which axis objects are followed through: "Z", or else "T"."""
     return next((axis for axis in "ZT" if axis in stack_axes), None)

@@ -6,10 +6,10 @@ import pytest
 from napari_sam.live.prompting.answers import arrange, first_choice, overlap
 from napari_sam.live.prompting.planes import Planes
 from napari_sam.live.prompting.reading import around
-from napari_sam.live.sizes import nbytes_of
 from napari_sam.live.source import Source
 from napari_sam.models.catalog import load_model
 from napari_sam.models.lane import acquire
+from napari_sam.segment.sizes import nbytes_of
 from napari_sam.types import Candidates, Mask
 
 

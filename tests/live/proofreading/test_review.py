@@ -6,7 +6,7 @@ from napari_sam import load_model
 from napari_sam.data import FOLDER
 from napari_sam.live.labels.scan import scan
 from napari_sam.live.labels.store import LabelStore
-from napari_sam.live.proofreading.agreement import agreements, iou
+from napari_sam.live.proofreading.agreement import agreements
 from napari_sam.live.proofreading.doubts import (
     BORDER,
     LARGE,
@@ -20,6 +20,7 @@ from napari_sam.live.proofreading.doubts import (
 )
 from napari_sam.live.proofreading.review import Review
 from napari_sam.live.values import ObjectRecord, Rule
+from napari_sam.segment.overlap import iou
 from napari_sam.types import Mask
 
 IMAGES = ("fluorescence", "phase_contrast")

@@ -8,10 +8,12 @@ import torch
 from sam2 import sam2_video_predictor
 from sam2.build_sam import build_sam2_video_predictor
 
+from napari_sam.images import open_image
 from napari_sam.models.protocol import StackModel
 from napari_sam.models.sam2 import architecture
 from napari_sam.models.sam2.build import build
 from napari_sam.models.sam2.model import Sam2Model
+from napari_sam.segment import Propagation
 from napari_sam.types import Prompt, PromptError
 
 SHAPE = (200, 260)
@@ -97,12 +99,14 @@ def check_logits(mask, theirs):
 
 def run_both(follower, state, theirs, first, last, numbers=None):
     """Follow on both sides; return the part of each plane that objects cover."""
-    ours = dict(follower.run(first, last, numbers))
+    back = last < first
+    planes = range(first, last - 1, -1) if back else range(first, last + 1)
+    ours = dict(follower.run(planes, numbers))
     found = theirs.propagate_in_video(
         state,
         start_frame_idx=first,
         max_frame_num_to_track=abs(last - first),
-        reverse=last < first,
+        reverse=back,
     )
     seen = {}
     for plane, every, masks in found:
@@ -147,10 +151,10 @@ def test_objects_are_followed_as_meta_follows_them(stack, monkeypatch):
     assert len(seen) == 3 * PLANES
     assert sum(0.05 < part < 0.95 for part in seen.values()) > 12
     # It is put right where it has been already, and goes on from there.
-    before = dict(follower.run(4, 4, [2]))[4][2].full(SHAPE)
+    before = dict(follower.run(range(4, 5), [2]))[4][2].full(SHAPE)
     say(2, 3, Prompt(points=[(20.5, 30.5), (150.5, 150.5)], labels=[1, 0]))
     run_both(follower, state, theirs, 3, 4, [2])
-    after = dict(follower.run(4, 4, [2]))[4][2].full(SHAPE)
+    after = dict(follower.run(range(4, 5), [2]))[4][2].full(SHAPE)
     assert (before != after).mean() > 0.001
 
 
@@ -165,7 +169,7 @@ def test_what_is_remembered_counts(stack, monkeypatch):
     def third(prompt):
         follower = stack.ours.follow(stack.embed, PLANES)
         follower.prompt(1, 0, prompt)
-        return dict(follower.run(0, 2))[2][1]
+        return dict(follower.run(range(3)))[2][1]
 
     usual = third(BOX).memory.logits
     assert np.abs(third(CLICK).memory.logits - usual).max() > 0.05
@@ -178,14 +182,14 @@ def test_a_run_can_be_ended_and_gone_on_with(stack):
     follower = stack.ours.follow(stack.embed, PLANES)
     follower.prompt(7, 1, BOX)
     stack.asked.clear()
-    whole = dict(follower.run(1, 3))
+    whole = dict(follower.run(range(1, 4)))
     assert stack.asked == [1, 2, 1, 3]  # the prompted one once more, to remember it
     follower = stack.ours.follow(stack.embed, PLANES)
     follower.prompt(7, 1, BOX)
-    for plane, _ in follower.run(1, 3):
+    for plane, _ in follower.run(range(1, 4)):
         if plane == 2:
             break
-    ((plane, found),) = follower.run(3, 3)
+    ((plane, found),) = follower.run(range(3, 4))
     assert plane == 3
     np.testing.assert_array_equal(found[7].full(SHAPE), whole[3][7].full(SHAPE))
 
@@ -194,10 +198,42 @@ def test_what_cannot_be_followed_is_said(stack):
     follower = stack.ours.follow(stack.embed, PLANES)
     assert isinstance(stack.ours, StackModel)
     with pytest.raises(PromptError, match="nothing was said"):
-        next(follower.run(0, 1))
+        next(follower.run(range(2)))
     with pytest.raises(PromptError, match="no plane 6: the stack has 6"):
         follower.prompt(1, PLANES, BOX)
     with pytest.raises(PromptError):
         follower.prompt(1, 0, Prompt(mask=np.zeros((3, 3), bool)))
     with pytest.raises(PromptError, match="nothing was said"):
-        next(follower.run(0, 1))
+        next(follower.run(range(2)))
+
+
+def test_a_stack_is_followed_both_ways_with_what_the_model_remembers(
+    stack, monkeypatch
+):
+    model, asked = stack.ours, []
+
+    def encode(plane):
+        asked.append(plane.index)
+        return stack.embeddings[plane.index[0]]
+
+    monkeypatch.setattr(model, "encode", encode)
+    source = open_image(np.stack([p[..., 0] for p in stack.planes[:4]]), axes="ZYX")
+    following = Propagation(source, model)
+    following.prompt(1, 1, BOX)
+    following.prompt(2, 2, CLICK)
+    run = list(following.run())
+    assert [(plane, set(masks)) for plane, masks in run] == [
+        (1, {1}),
+        (2, {1, 2}),
+        (3, {1, 2}),
+        (1, {2}),
+        (0, {1, 2}),
+    ]
+    assert sorted(asked) == [(0,), (1,), (2,), (3,)]
+    # As the model alone does it, and not from box to box.
+    alone = model.follow(stack.embed, 4)
+    alone.prompt(1, 1, BOX)
+    list(alone.run(range(1, 4)))
+    ((_, wanted),) = alone.run(range(0, -1, -1))
+    found = run[-1][1][1].full(SHAPE)
+    np.testing.assert_array_equal(found, wanted[1].full(SHAPE))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from napari_sam.live.proofreading.doubts import Opinion
-from napari_sam.types import Prompt
+from napari_sam.segment.overlap import iou, middle, seen_in
+from napari_sam.types import Mask, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.models.protocol import PromptableModel
-    from napari_sam.types import BoolArray, Embedding, Mask
+    from napari_sam.types import BoolArray, Embedding
 
 # What is found at a click is a part where so much of it lies in the object ...
 _WITHIN: Final = 0.7
@@ -64,7 +65,7 @@ def severals(
     first = _at_middles(model, embedding, masks, [mask.data for mask in masks])
     parts: list[tuple[int, Mask, BoolArray]] = []
     for place, (mask, part) in enumerate(zip(masks, first, strict=True)):
-        rest = mask.data & ~_seen_in(part, mask)
+        rest = mask.data & ~seen_in(part, mask)
         if _is_part(part, mask) and rest.any():
             parts.append((place, part, rest))
     wholes = [masks[place] for place, _, _ in parts]
@@ -72,7 +73,7 @@ def severals(
     for (place, one, rest), other in zip(parts, second, strict=True):
         whole = masks[place]
         if _is_part(other, whole):
-            covered = np.count_nonzero(_seen_in(other, whole) & rest)
+            covered = np.count_nonzero(seen_in(other, whole) & rest)
             found[place] = min(
                 _within(one, whole),
                 _within(other, whole),
@@ -80,13 +81,6 @@ def severals(
                 1 - iou(one, other),
             )
     return found
-
-
-def iou(one: Mask, other: Mask) -> float:
-    """Return intersection over union of two masks on one plane."""
-    shared = np.count_nonzero(_seen_in(one, other) & other.data)
-    either = one.area + other.area - shared
-    return shared / either if either else 0.0
 
 
 def _at_middles(
@@ -97,7 +91,7 @@ def _at_middles(
 ) -> list[Mask]:
     """Click into the middle of a part of each; return what is most like the whole."""
     prompts = [
-        Prompt(points=[_middle(inside, mask)], labels=[1])
+        Prompt(points=[middle(Mask(mask.box, inside, 1.0))], labels=[1])
         for mask, inside in zip(masks, insides, strict=True)
     ]
     answers = model.decode(embedding, prompts, multimask=True)
@@ -105,15 +99,6 @@ def _at_middles(
         max(answer.masks, key=partial(iou, mask))
         for mask, answer in zip(masks, answers, strict=True)
     ]
-
-
-def _middle(inside: BoolArray, mask: Mask) -> tuple[float, float]:
-    """Return the pixel that is furthest from the outline."""
-    from scipy import ndimage
-
-    depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return mask.box[0] + int(y) + 0.5, mask.box[1] + int(x) + 0.5
 
 
 def _is_part(part: Mask, whole: Mask) -> bool:
@@ -124,20 +109,5 @@ def _is_part(part: Mask, whole: Mask) -> bool:
 
 def _within(part: Mask, whole: Mask) -> float:
     """Return how much of a mask lies in another one."""
-    inside = np.count_nonzero(_seen_in(part, whole) & whole.data)
+    inside = np.count_nonzero(seen_in(part, whole) & whole.data)
     return inside / max(1, part.area)
-
-
-def _seen_in(mask: Mask, window: Mask) -> BoolArray:
-    """Return the part of a mask in the box of another one."""
-    seen = np.zeros_like(window.data)
-    (y0, x0, y1, x1), (top, left, *_) = mask.box, window.box
-    height, width = seen.shape
-    begin = max(y0 - top, 0), max(x0 - left, 0)
-    end = min(y1 - top, height), min(x1 - left, width)
-    if begin[0] < end[0] and begin[1] < end[1]:
-        seen[begin[0] : end[0], begin[1] : end[1]] = mask.data[
-            begin[0] + top - y0 : end[0] + top - y0,
-            begin[1] + left - x0 : end[1] + left - x0,
-        ]
-    return seen

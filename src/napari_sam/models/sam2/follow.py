@@ -122,14 +122,14 @@ class Sam2Follower:
         return self._mask(embedding.shape, answer)
 
     def run(
-        self, first: int, last: int, numbers: Sequence[int] | None = None
+        self, planes: range, numbers: Sequence[int] | None = None
     ) -> Iterator[tuple[int, dict[int, Mask]]]:
         """Follow objects from one plane to another, forwards or backwards.
 
         Parameters
         ----------
-        first, last : int
-            Both are looked at.
+        planes : range
+            In steps of 1 or -1.
         numbers : sequence of int, optional
             Only these objects.
 
@@ -149,10 +149,9 @@ class Sam2Follower:
             raise PromptError(
                 "nothing was said about these objects: prompt each on a plane first"
             )
-        back = last < first
-        for plane in range(first, last - 1, -1) if back else range(first, last + 1):
+        for plane in planes:
             embedding = self._embed(plane)
-            yield plane, self._pass(plane, embedding, chosen, back)
+            yield plane, self._pass(plane, embedding, chosen, planes.step < 0)
 
     @torch.inference_mode()
     def _pass(
