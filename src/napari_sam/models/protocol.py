@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_sam.images import ImageStack, Normalization, Plane
-    from napari_sam.types import Candidates, Detections, Embedding, Mask, Prompt
+    from napari_sam.types import Candidates, Detections, Embedding, IntBox, Mask, Prompt
 
     Embed = Callable[[int], Embedding]
 
@@ -68,6 +68,28 @@ class PromptableModel(Protocol):
         `multimask` None lets the model decide: several candidates where the
         prompt is ambiguous (a single click), one otherwise.
         A prompt with `previous` starts from that answer.
+        """
+
+
+@runtime_checkable
+class SoftModel(PromptableModel, Protocol):
+    """A model that knows more of a mask than which pixels are in it."""
+
+    def probability(self, mask: Mask, shape: tuple[int, int], box: IntBox) -> Any:
+        """Return how likely each pixel is the object's.
+
+        Parameters
+        ----------
+        mask : Mask
+            An answer of this model, on a plane of this shape.
+        shape : (H, W)
+        box : (y0, x0, y1, x1)
+            The part of the plane that is wanted.
+
+        Returns
+        -------
+        float32 array, shape (y1 - y0, x1 - x0), or None
+            None where the mask remembers nothing of this.
         """
 
 

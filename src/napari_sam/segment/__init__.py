@@ -11,6 +11,7 @@ from napari_sam.segment.annotate import (
 )
 from napari_sam.segment.clean import clean_mask
 from napari_sam.segment.compose import compose
+from napari_sam.segment.edges import find_edges
 from napari_sam.segment.everything import find_everything
 from napari_sam.segment.link import StackLinker
 from napari_sam.segment.metrics import (
@@ -53,6 +54,7 @@ __all__ = [
     "compare_labels",
     "compose",
     "empty_table",
+    "find_edges",
     "find_everything",
     "iter_annotate",
     "join_tables",

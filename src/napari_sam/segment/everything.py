@@ -11,7 +11,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.models.protocol import PromptableModel
-    from napari_sam.types import Box, Embedding, FloatArray, IntArray
-
-IntBox: TypeAlias = tuple[int, int, int, int]
+    from napari_sam.types import Box, Embedding, FloatArray, IntArray, IntBox
 
 NAMES = ("object",)
 _TOGETHER = 64  # clicks; masks that do not count are forgotten after so many

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import napari_sam as ns
-from napari_sam.models.protocol import PromptableModel
+from napari_sam.models.protocol import PromptableModel, SoftModel
 from napari_sam.models.sam1 import base as module
+from napari_sam.segment import find_edges
 from napari_sam.types import Embedding, Mask, ModelError, PromptError
 
 
@@ -151,3 +152,42 @@ def test_of_another_model_or_plane_only_the_pixels_are_used(pair, planes):
     with pytest.raises(PromptError, match="prompt 0: the previous answer reaches"):
         small, _ = pair.see(planes["tiny"])
         pair.ours.decode(small, [ns.Prompt(previous=answer)])
+
+
+def test_probabilities_are_those_of_the_mask(pair, planes):
+    plane = planes["wide"]
+    embedding, _ = pair.see(plane)
+    (answer,) = pair.ours.decode(embedding, [ns.Prompt(points=[(60, 90)])])
+    assert isinstance(pair.ours, SoftModel)
+    for mask in answer.masks:
+        whole = pair.ours.probability(mask, plane.shape, (0, 0, *plane.shape))
+        assert whole.dtype == np.float32 and 0 <= whole.min() < whole.max() <= 1
+        assert ((whole > 0.5) == mask.full(plane.shape)).mean() > 0.999
+        box = (20, 31, 70, 200)
+        part = pair.ours.probability(mask, plane.shape, box)
+        np.testing.assert_allclose(part, whole[20:70, 31:200], atol=1e-6)
+        plain = Mask(mask.box, mask.data, mask.score)
+        assert pair.ours.probability(plain, plane.shape, box) is None
+        assert pair.ours.probability(mask, (99, 99), (0, 0, 9, 9)) is None
+
+
+# The other random network's masks have no edges: they fill a plane, or nothing of it.
+@pytest.mark.parametrize("pair", ["tiny"], indirect=True)
+def test_edges_are_those_of_the_probabilities(pair, planes, monkeypatch):
+    seen = [(planes[name], pair.see(planes[name])[0]) for name in ("square", "tall")]
+
+    def found():
+        options = {"points_per_side": 4, "thin": False}
+        edges = [
+            find_edges(plane, pair.ours, embedding=embedding, **options)
+            for plane, embedding in seen
+        ]
+        return np.concatenate([each.ravel() for each in edges])
+
+    soft = found()
+    assert soft.max() == 1 and 0 < (soft > 0).mean() < 1
+    monkeypatch.setattr(pair.ours, "probability", lambda *_: None)
+    hard = found()
+    # The same outlines, but for gaps of a pixel, from where it rises to both sides, ...
+    assert ((soft > 0) == (hard > 0)).mean() > 0.95
+    assert np.abs(soft - hard).max() > 0.1  # ... and not all as clear

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.lane import checkpoint
-from napari_sam.models.sam1.masks import to_mask
+from napari_sam.models.sam1.masks import part_of, to_mask
 from napari_sam.models.sam1.memory import Memory
 from napari_sam.models.sam1.prompts import batches
 from napari_sam.types import (
     Candidates,
     Embedding,
     FloatArray,
+    IntBox,
     Mask,
     ModelError,
     Prompt,
@@ -180,6 +181,15 @@ class SamModel(ABC):
         kept = np.clip(logits, -self.most, self.most)
         memory = Memory.of(self._info.sha256, frame.shape, kept)
         return to_mask(frame, logits, score, memory)
+
+    def probability(
+        self, mask: Mask, shape: tuple[int, int], box: IntBox
+    ) -> FloatArray | None:
+        """Return how likely pixels are the object's; see `SoftModel`."""
+        memory = mask.memory
+        if not isinstance(memory, Memory) or not memory.fits(self._info.sha256, shape):
+            return None
+        return part_of(self.frame(shape), memory.logits.astype(np.float32), box)
 
     def decode_logits(
         self,

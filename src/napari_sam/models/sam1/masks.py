@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit
 
 from napari_sam.types import Mask
 
 if TYPE_CHECKING:
     from napari_sam.models.sam1.geometry import Frame
-    from napari_sam.types import BoolArray, FloatArray
+    from napari_sam.types import BoolArray, FloatArray, IntBox
 
 STABILITY_OFFSET = 1.0  # Meta's `calculate_stability_score` uses the same
 # Neighbouring pixels see few cells: the products are small in parts.
@@ -27,6 +28,15 @@ def full_logits(frame: Frame, logits: FloatArray) -> FloatArray:
     rows, columns = frame.axes()
     plane: FloatArray = rows.weights @ (logits @ columns.weights.T)
     return plane
+
+
+def part_of(frame: Frame, logits: FloatArray, box: IntBox) -> FloatArray:
+    """Return the probabilities of a part (y0, x0, y1, x1) of the plane."""
+    rows, columns = frame.axes()
+    y0, x0, y1, x1 = box
+    across = logits @ columns.weights[x0:x1].T
+    found: FloatArray = expit(rows.weights[y0:y1] @ across)
+    return found
 
 
 def to_mask(frame: Frame, logits: FloatArray, score: float, memory: Any = None) -> Mask:
