@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from napari_sam.images import open_image
+from napari_sam.models.followed import chosen
 from napari_sam.models.protocol import StackModel
 from napari_sam.segment.annotate import place
 from napari_sam.segment.link import axis_to_link
@@ -144,21 +145,14 @@ class Propagation:
         PromptError
             If nothing was said about an object.
         """
-        chosen = list(self._first) if numbers is None else list(numbers)
-        unknown = sorted(set(chosen) - set(self._first))
-        if unknown or not chosen:
-            which = ", ".join(map(str, unknown))
-            raise PromptError(
-                f"nothing was said about {f'object {which}' if which else 'any object'}"
-                ": prompt it on a plane first"
-            )
-        begin = {n: self._first[n] if start is None else start for n in chosen}
+        wanted = chosen(self._first, numbers)
+        begin = {n: self._first[n] if start is None else start for n in wanted}
         turns = sorted(set(begin.values()))
         for turn, end in zip(turns, [*turns[1:], self.count], strict=True):
-            here = [n for n in chosen if begin[n] <= turn]
+            here = [n for n in wanted if begin[n] <= turn]
             yield from self._follower.run(range(turn, end), here)
         for turn, end in zip(turns[::-1], [*turns[-2::-1], 0], strict=True):
-            here = [n for n in chosen if begin[n] >= turn]
+            here = [n for n in wanted if begin[n] >= turn]
             yield from self._follower.run(range(turn - 1, end - 1, -1), here)
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_sam.models.followed import check_plane, chosen
 from napari_sam.models.lane import checkpoint
 from napari_sam.segment.overlap import iou, middle
-from napari_sam.types import Mask, Prompt, PromptError, check_prompts
+from napari_sam.types import Mask, Prompt, check_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,10 +62,7 @@ class Walker:
         PromptError
             If there is no such plane, or the prompt does not fit it.
         """
-        if not 0 <= plane < self._count:
-            raise PromptError(
-                f"there is no plane {plane}: the stack has {self._count}, from 0"
-            )
+        check_plane(plane, self._count)
         embedding = self._embed(plane)
         check_prompts([prompt], embedding.shape)
         drawn = prompt.mask
@@ -98,13 +96,9 @@ class Walker:
         PromptError
             If nothing was said about an object.
         """
-        chosen = list(self._said) if numbers is None else list(numbers)
-        if not chosen or not set(chosen) <= set(self._said):
-            raise PromptError(
-                "nothing was said about these objects: prompt each on a plane first"
-            )
+        wanted = chosen(self._said, numbers)
         for plane in planes:
-            yield plane, self._step(plane, plane - planes.step, chosen)
+            yield plane, self._step(plane, plane - planes.step, wanted)
 
     def _step(self, plane: int, before: int, numbers: list[int]) -> dict[int, Mask]:
         checkpoint()

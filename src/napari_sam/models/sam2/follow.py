@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from napari_sam.models.followed import check_plane, chosen
 from napari_sam.models.sam1.geometry import INPUT
 from napari_sam.models.sam1.prompts import Batch
-from napari_sam.types import PromptError, check_prompts
+from napari_sam.types import check_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,10 +105,7 @@ class Sam2Follower:
         PromptError
             If there is no such plane, or the prompt does not fit it.
         """
-        if not 0 <= plane < self._count:
-            raise PromptError(
-                f"there is no plane {plane}: the stack has {self._count}, from 0"
-            )
+        check_plane(plane, self._count)
         one = self._objects.get(number, _Object())
         embedding = self._embed(plane)
         check_prompts([prompt], embedding.shape)
@@ -144,14 +142,10 @@ class Sam2Follower:
         PromptError
             If nothing was said about an object.
         """
-        chosen = list(self._objects) if numbers is None else list(numbers)
-        if not chosen or not set(chosen) <= set(self._objects):
-            raise PromptError(
-                "nothing was said about these objects: prompt each on a plane first"
-            )
+        wanted = chosen(self._objects, numbers)
         for plane in planes:
             embedding = self._embed(plane)
-            yield plane, self._pass(plane, embedding, chosen, planes.step < 0)
+            yield plane, self._pass(plane, embedding, wanted, planes.step < 0)
 
     @torch.inference_mode()
     def _pass(
