@@ -3,8 +3,8 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`find_stack`, `complete`, `proofread`, `models`, `hover`, `outline`, `classes`,
-`live_loop`.
+`find_stack`, `follow`, `complete`, `proofread`, `models`, `hover`, `outline`,
+`classes`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
 """
@@ -40,6 +40,7 @@ PLAIN = Qt.KeyboardModifier.NoModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 _GIF_WIDTH = 880
 _FRAME = 3  # of the nuclei over time
+_SLICE = 47  # of the plant nuclei
 
 
 def main(names: list[str]) -> None:
@@ -55,6 +56,7 @@ def main(names: list[str]) -> None:
             segment,
             find_all,
             find_stack,
+            follow,
             complete,
             proofread,
             models,
@@ -381,6 +383,32 @@ def find_stack() -> None:
     pause(0.5)
 
 
+def follow() -> None:
+    """Show plant nuclei that were clicked on one slice, five slices further."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel, "plant_nuclei_3d", _SLICE)
+    panel.form.one_click.value = True
+    for place in desk.nuclei()[:9]:
+        desk.click(place)
+        desk.answered()
+    desk.press(Qt.Key.Key_Return)
+    pause(0.5)
+    fold = panel.follow.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    panel.follow.start.click()
+    wait(lambda: panel.bridge.following.state.phase == "done")
+    viewer.dims.set_current_step(0, _SLICE + 5)
+    pause(0.6)
+    scroll_to(panel, fold)
+    shoot(viewer, "segment-17-follow")
+    viewer.close()
+    pause(0.5)
+
+
 def restore() -> None:
     """Show the offer of what was not saved before."""
     viewer = napari.Viewer()
@@ -433,14 +461,20 @@ def live_loop() -> None:
 
 
 class Desk:
-    """Works on the nuclei over time as a person does: with mouse and keys."""
+    """Works on a sample as a person does: with mouse and keys."""
 
-    def __init__(self, viewer: napari.Viewer, panel: Any) -> None:
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        panel: Any,
+        sample: str = "nuclei_timelapse",
+        index: int = _FRAME,
+    ) -> None:
         self.viewer, self.panel = viewer, panel
-        self.image, truth = viewer.open_sample(PLUGIN, "nuclei_timelapse")
-        self.truth = truth.data[_FRAME]
+        self.image, truth = viewer.open_sample(PLUGIN, sample)
+        self.truth = truth.data[index]
         viewer.layers.remove(truth)
-        viewer.dims.set_current_step(0, _FRAME)
+        viewer.dims.set_current_step(0, index)
         pause(0.3)
         viewer.reset_view()
         (self.canvas,) = canvases(viewer)

@@ -17,21 +17,131 @@ from napari_sam.segment.walk import Walker
 from napari_sam.types import PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_sam.images import ImageStack
-    from napari_sam.models.protocol import Follower, PromptableModel
+    from napari_sam.models.protocol import Embed, Follower, PromptableModel
     from napari_sam.types import Embedding, LabelArray, Mask, Prompt
 
 KEPT: Final = 2 * 1024**3  # bytes of embeddings
 
 
-class Propagation:
-    """Follow objects through z, or through t where there is no z.
+class Course:
+    """Follow objects along a row of planes.
 
     SAM 2 does it with its memory; with other models what is found on one plane is the
     prompt on the next. Objects can be put right on any plane, and followed on from
     there.
+
+    Parameters
+    ----------
+    model : PromptableModel
+    encode : callable
+        Returns this model's embedding of a plane by its number, from 0.
+    count : int
+        Planes in the row.
+    kept : int
+        Bytes of embeddings to keep. A plane is encoded once while there is room.
+    """
+
+    def __init__(
+        self, model: PromptableModel, encode: Embed, count: int, *, kept: int = KEPT
+    ) -> None:
+        self.count = count
+        embed = _Kept(encode, kept)
+        self._follower: Follower = (
+            model.follow(embed, count)
+            if isinstance(model, StackModel)
+            else Walker(model, embed, count)
+        )
+        self._first: dict[int, int] = {}
+
+    def prompt(self, number: int, plane: int, prompt: Prompt) -> Mask:
+        """Say where an object is on a plane; return how that was understood.
+
+        Parameters
+        ----------
+        number : int
+            The object's, from 1.
+        plane : int
+            From 0.
+        prompt : Prompt
+            All that is said about the object on this plane. A mask and nothing else
+            is taken as it is.
+
+        Raises
+        ------
+        PromptError
+            If there is no such plane, or the prompt does not fit it.
+        """
+        mask = self._follower.prompt(number, plane, prompt)
+        self._first[number] = min(plane, self._first.get(number, plane))
+        return mask
+
+    def along(
+        self, planes: range, numbers: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, dict[int, Mask]]]:
+        """Follow objects over some planes, upwards or downwards.
+
+        Parameters
+        ----------
+        planes : range
+            In steps of 1 or -1, on from a plane on which the objects are known.
+        numbers : sequence of int, optional
+            Only these objects.
+
+        Yields
+        ------
+        plane : int
+        masks : dict of int to Mask
+            Empty where an object is not.
+
+        Raises
+        ------
+        PromptError
+            If nothing was said about an object.
+        """
+        return self._follower.run(planes, numbers)
+
+    def run(
+        self, numbers: Sequence[int] | None = None, *, start: int | None = None
+    ) -> Iterator[tuple[int, dict[int, Mask]]]:
+        """Follow objects to both ends.
+
+        Parameters
+        ----------
+        numbers : sequence of int, optional
+            Only these objects.
+        start : int, optional
+            Begin at this plane, after a correction there; by default each object
+            begins at the first plane on which it was prompted.
+
+        Yields
+        ------
+        plane : int
+            First upwards, then downwards. It can come both times, with other
+            objects.
+        masks : dict of int to Mask
+            Empty where an object is not.
+
+        Raises
+        ------
+        PromptError
+            If nothing was said about an object.
+        """
+        wanted = chosen(self._first, numbers)
+        begin = {n: self._first[n] if start is None else start for n in wanted}
+        turns = sorted(set(begin.values()))
+        for turn, end in zip(turns, [*turns[1:], self.count], strict=True):
+            here = [n for n in wanted if begin[n] <= turn]
+            yield from self.along(range(turn, end), here)
+        for turn, end in zip(turns[::-1], [*turns[-2::-1], 0], strict=True):
+            here = [n for n in wanted if begin[n] >= turn]
+            yield from self.along(range(turn - 1, end - 1, -1), here)
+
+
+class Propagation(Course):
+    """Follow objects through z of a stack, or through t where there is no z.
 
     Parameters
     ----------
@@ -79,81 +189,16 @@ class Propagation:
         self.axis = axis
         self._where = [at.get(each, 0) for each in stack.stack_axes]
         self._along = stack.stack_axes.index(axis)
-        self.count = stack.stack_shape[self._along]
         normalization = stack.normalization()
 
         def encode(plane: int) -> Embedding:
             return model.encode(stack.plane(self.index(plane), normalization))
 
-        embed = _Kept(encode, kept)
-        self._follower: Follower = (
-            model.follow(embed, self.count)
-            if isinstance(model, StackModel)
-            else Walker(model, embed, self.count)
-        )
-        self._first: dict[int, int] = {}
+        super().__init__(model, encode, stack.stack_shape[self._along], kept=kept)
 
     def index(self, plane: int) -> tuple[int, ...]:
         """Return where in the stack the plane with this number is."""
         return (*self._where[: self._along], plane, *self._where[self._along + 1 :])
-
-    def prompt(self, number: int, plane: int, prompt: Prompt) -> Mask:
-        """Say where an object is on a plane; return how that was understood.
-
-        Parameters
-        ----------
-        number : int
-            The object's, from 1.
-        plane : int
-            Along `axis`, from 0.
-        prompt : Prompt
-            All that is said about the object on this plane. A mask and nothing else
-            is taken as it is.
-
-        Raises
-        ------
-        PromptError
-            If there is no such plane, or the prompt does not fit it.
-        """
-        mask = self._follower.prompt(number, plane, prompt)
-        self._first[number] = min(plane, self._first.get(number, plane))
-        return mask
-
-    def run(
-        self, numbers: Sequence[int] | None = None, *, start: int | None = None
-    ) -> Iterator[tuple[int, dict[int, Mask]]]:
-        """Follow objects to both ends of the stack.
-
-        Parameters
-        ----------
-        numbers : sequence of int, optional
-            Only these objects.
-        start : int, optional
-            Begin at this plane, after a correction there; by default each object
-            begins at the first plane on which it was prompted.
-
-        Yields
-        ------
-        plane : int
-            First upwards, then downwards. It can come both times, with other
-            objects.
-        masks : dict of int to Mask
-            Empty where an object is not.
-
-        Raises
-        ------
-        PromptError
-            If nothing was said about an object.
-        """
-        wanted = chosen(self._first, numbers)
-        begin = {n: self._first[n] if start is None else start for n in wanted}
-        turns = sorted(set(begin.values()))
-        for turn, end in zip(turns, [*turns[1:], self.count], strict=True):
-            here = [n for n in wanted if begin[n] <= turn]
-            yield from self._follower.run(range(turn, end), here)
-        for turn, end in zip(turns[::-1], [*turns[-2::-1], 0], strict=True):
-            here = [n for n in wanted if begin[n] >= turn]
-            yield from self._follower.run(range(turn - 1, end - 1, -1), here)
 
 
 def propagate(
@@ -218,7 +263,7 @@ def _sureness(found: tuple[int, Mask]) -> tuple[float, int]:
 class _Kept:
     """Keeps the embeddings that were used last, as many as fit."""
 
-    def __init__(self, encode: Callable[[int], Embedding], most: int) -> None:
+    def __init__(self, encode: Embed, most: int) -> None:
         self._encode, self._most = encode, most
         self._kept: OrderedDict[int, Embedding] = OrderedDict()
         self._nbytes = 0

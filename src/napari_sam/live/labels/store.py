@@ -115,6 +115,44 @@ class LabelStore(Objects):
         what = f"Add {count} object{'s' * (count != 1)}"
         return (pen.done(what) if count else None), refusals
 
+    def spread(
+        self, index: Index, masks: Mapping[int, Mask], *, min_kept: float = 0.0
+    ) -> tuple[Change | None, list[Refusal]]:
+        """Give objects that are there already other pixels on a plane, as one edit.
+
+        Parameters
+        ----------
+        index : tuple of int
+        masks : mapping of int to Mask
+            By the objects' ids; the first takes its pixels first, and those of other
+            objects stay theirs. Empty: the object is not on this plane any more.
+        min_kept : float
+            See `add_all`.
+
+        Returns
+        -------
+        Change or None
+            None where nothing changed.
+        list of Refusal
+            Why some were not written.
+        """
+        index, pen = self._checked(index), self._pen()
+        known = self._there(masks)
+        for number in self._there(known, index):
+            pen.recolour(number, 0, index)
+        about = {"reviewed": False}
+        refusals = [
+            refused
+            for number in known
+            if masks[number].area
+            and (
+                refused := self._lay(
+                    pen, index, masks[number], Rule.KEEP, number, about, min_kept
+                )
+            )
+        ]
+        return (pen.done(f"Follow {named(known)}") if pen.patches else None), refusals
+
     def _lay(
         self,
         pen: Pen,

@@ -47,15 +47,22 @@ class Reader:
         ImageError
             If it cannot be read.
         """
-        if self._contrast is None:
-            self._contrast = self.source.normalization("stack")
-        pixels = self.source.read(index)
-        rgb = self.source.rgb
-        plane = make_plane(pixels, self._contrast, rgb=rgb, index=index)
+        pixels, plane = self._read(index)
         if (plane.pixels != plane.pixels[0, 0]).any():
             return Look(plane)
         noun = _noun(self.source.stack_axes)
         return Look(None, _why_flat(pixels, noun))
+
+    def plane(self, index: Index) -> Plane:
+        """Read a plane whatever is on it; else as `look`."""
+        return self._read(index)[1]
+
+    def _read(self, index: Index) -> tuple[npt.NDArray[Any], Plane]:
+        if self._contrast is None:
+            self._contrast = self.source.normalization("stack")
+        pixels = self.source.read(index)
+        rgb = self.source.rgb
+        return pixels, make_plane(pixels, self._contrast, rgb=rgb, index=index)
 
 
 def around(

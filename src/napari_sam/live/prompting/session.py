@@ -275,8 +275,47 @@ class Session(Listing):
         )
         if change is None:
             return after, refused
+        count = len(found) - len(refused)
+        return self._go_on_with(after, change, count), refused
+
+    def follow_on(
+        self,
+        index: Index,
+        masks: Mapping[int, Mask],
+        what: str,
+        after: Added | None = None,
+    ) -> tuple[Added | None, list[Refusal]]:
+        """Put objects on another slice, where they were followed to.
+
+        Parameters
+        ----------
+        index : tuple of int
+        masks : mapping of int to Mask
+            See `LabelStore.spread`.
+        what : str
+            What the step is called.
+        after : Added, optional
+            As for `add_found`.
+
+        Returns
+        -------
+        Added or None
+        list of Refusal
+            As from `add_found`.
+        """
+        if self.store is None:
+            return after, []
+        change, refused = self.store.spread(index, masks, min_kept=_MIN_KEPT)
+        if change is None:
+            return after, refused
+        return self._go_on_with(after, change, 0, what), refused
+
+    def _go_on_with(
+        self, after: Added | None, change: Change, count: int, what: str = ""
+    ) -> Added:
+        """Make an edit a part of a step, or a step of its own."""
         self._commits.edited()
-        step = Added(len(found) - len(refused), (change,), self._apply_all)
+        step = Added(count, (change,), self._apply_all, what)
         if after is not None and self.history.newest is after:
             step = after.and_(step)
             self.history.replace(step)
@@ -284,7 +323,7 @@ class Session(Listing):
             self.history.push(step)
         self._news.changes.append(change)
         self._flush()
-        return step, refused
+        return step
 
     def undo(self) -> bool:
         """Take the last step back; False where there is none."""

@@ -113,14 +113,17 @@ class Replaced(Generic[T]):
 
 
 class Added:
-    """Objects that were added one after the other and are one step.
+    """Edits that were made one after the other and are one step.
 
     Parameters
     ----------
     count : int
+        Objects that they add.
     changes : sequence of Change
     apply : callable
         Takes them in their order, and whether they are to be taken back.
+    what : str
+        What was done, where it is something else than adding objects.
 
     Attributes
     ----------
@@ -132,15 +135,16 @@ class Added:
         count: int,
         changes: Sequence[Change],
         apply: Callable[[Sequence[Change], bool], None],
+        what: str = "",
     ) -> None:
-        self.count, self.undone = count, False
-        self.what = f"Add {count} object{'s' * (count != 1)}"
+        self.count, self.undone, self._said = count, False, what
+        self.what = what or f"Add {count} object{'s' * (count != 1)}"
         self.nbytes = sum(change.nbytes for change in changes)
         self._changes, self._apply = tuple(changes), apply
 
     def and_(self, other: Added) -> Added:
         """Return both as one step."""
-        both = Added(self.count + other.count, (), self._apply)
+        both = Added(self.count + other.count, (), self._apply, self._said)
         both.nbytes = self.nbytes + other.nbytes
         both._changes = self._changes + other._changes
         return both

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.live.following.following import Following
 from napari_sam.live.marks import same
 from napari_sam.live.prompting.session import Session
 from napari_sam.live.proofreading.outlines import Outlines
@@ -69,6 +70,11 @@ class Bridge:
         Finds all objects of the slice on screen.
     found_changed : callable
         Is called when there is something to say about what it finds.
+    following : Following
+        Follows objects through the stack.
+    followed, follow_one : callable
+        Are called when there is something to say about that, and by the key that
+        follows the object under the mouse.
     proofreader : Proofreader
         Goes from one doubtful object to the next.
     outlines : Outlines
@@ -99,6 +105,9 @@ class Bridge:
         self._threads = Threads(post)
         self.session = Session(post, self, annotator=annotator)
         self.finder = Finder(self.session, post, self._found, self._drawing)
+        self.followed: Callable[[], None] = lambda: None
+        self.follow_one: Callable[[], None] = lambda: None
+        self.following = Following(self.session, post, lambda: self.followed())
         self.proofreader = Proofreader(self.session, post)
         self.outlines = Outlines(self.session, post, self._noticed)
         self.framed: Callable[[Index], Sequence[Placed]] = lambda index: ()
@@ -165,6 +174,7 @@ class Bridge:
         self._viewer.dims.events.point.disconnect(self._moved)
         self._viewer.layers.selection.events.active.disconnect(self._selected)
         self.places.leave(desk)
+        self.following.stop()
         self.finder.drop()
         self.session.leave()
         desk.close()
@@ -176,6 +186,7 @@ class Bridge:
         """End all work; the bridge can be used again."""
         self.leave()
         self.finder.close()
+        self.following.close()
         self.proofreader.close()
         self.outlines.close()
         self.session.close()
@@ -346,6 +357,7 @@ class Bridge:
             "toggle": self.toggle,
             "looser": lambda: self.set_outline(self.session.outline + 1),
             "tighter": lambda: self.set_outline(self.session.outline - 1),
+            "follow": lambda: self.follow_one(),
             **self.touch.actions(),
             **self.standing.actions(),
             **self.proofreader.actions(),

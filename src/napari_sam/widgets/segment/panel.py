@@ -23,6 +23,7 @@ from napari_sam.widgets.segment.layers.hover import Hover
 from napari_sam.widgets.segment.sections.adopting import Adopting
 from napari_sam.widgets.segment.sections.classes import Classes
 from napari_sam.widgets.segment.sections.find import Find
+from napari_sam.widgets.segment.sections.follow import Follow
 from napari_sam.widgets.segment.sections.hint import Box, first_hint
 from napari_sam.widgets.segment.sections.models import Models
 from napari_sam.widgets.segment.sections.progress import Completeness
@@ -85,6 +86,9 @@ class Segment(QWidget):
         self.adopt = Adopting(viewer, self.bridge, self.noticed)
         self.view.sections.addWidget(self.adopt)
         self.view.fold("Find all objects", self.find)
+        self.follow = Follow(self.bridge, self.noticed)
+        self.bridge.follow_one = self.follow.follow_one
+        self.view.fold("Follow through the stack", self.follow)
         self.hover = Hover(viewer, self.bridge, Poster(self).post)
         self.proofread = Proofread(viewer, self.bridge, self.noticed)
         self.view.fold("Proofread", self.proofread)

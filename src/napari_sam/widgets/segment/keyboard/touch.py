@@ -28,6 +28,7 @@ ALL_SHORTCUTS = (
     Shortcut("split", "Shift+S", "Split the object under the mouse"),
     Shortcut("fill", "Shift+F", "Fill its holes"),
     Shortcut("smooth", "Shift+G", "Smooth its outline"),
+    Shortcut("follow", "Shift+T", "Follow it through the stack"),
     Shortcut("complete", "Shift+C", "This slice is complete, or is not"),
     Shortcut("next_open", "Shift+N", "Next slice that is not complete"),
     Shortcut("accept", "Y", "Proofreading: this object is right"),
@@ -76,7 +77,7 @@ class Touch:
 
     def reopen(self) -> None:
         """Let it be a suggestion again."""
-        at = self._object()
+        at = self.object_under_mouse()
         if at is not None:
             try:
                 self._session.reopen(*at)
@@ -85,7 +86,7 @@ class Touch:
 
     def merge(self) -> None:
         """Join it with the one that was under the mouse the last time."""
-        at, store = self._object(), self._session.store
+        at, store = self.object_under_mouse(), self._session.store
         if at is None or store is None:
             return
         first, self._first = self._first, None
@@ -98,7 +99,7 @@ class Touch:
     def _change(
         self, what: Callable[[LabelStore, int, Index], Change | Refusal | None]
     ) -> None:
-        at, store = self._object(), self._session.store
+        at, store = self.object_under_mouse(), self._session.store
         if at is None or store is None:
             return
         change = what(store, *at)
@@ -109,7 +110,8 @@ class Touch:
         else:
             self._session.edit(change)
 
-    def _object(self) -> tuple[int, Index] | None:
+    def object_under_mouse(self) -> tuple[int, Index] | None:
+        """Return the object there and its slice, or say that there is none."""
         desk, store = self._desk(), self._session.store
         at = None if desk is None else desk.under_mouse()
         number = 0 if at is None or store is None else store.at(*at)

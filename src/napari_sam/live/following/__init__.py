@@ -1,0 +1,1 @@
+"""Objects followed from the slice on screen through the stack."""
