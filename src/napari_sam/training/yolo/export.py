@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
 import torch
@@ -20,9 +20,7 @@ import yaml
 from safetensors.torch import save
 
 from napari_sam.models.ultra import load_ultralytics
-from napari_sam.training.yolo.train import CONFIG, read_config
-
-SHIPPED = Path(__file__).parents[2] / "models" / "weights" / "nuclei-yolo.safetensors"
+from napari_sam.training.yolo.train import CONFIG, SHIPPED, read_config
 
 
 def export(checkpoint: Path, output: Path, *, version: str, object_size: float) -> None:

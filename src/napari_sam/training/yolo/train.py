@@ -16,9 +16,11 @@ import typer
 import yaml
 
 from napari_sam.models.ultra import load_ultralytics
+from napari_sam.models.yolo.shipped import load_shipped
 from napari_sam.training.yolo.crops import write_crops
 
 CONFIG = Path(__file__).with_name("config.yaml")
+SHIPPED = Path(__file__).parents[2] / "models" / "weights" / "nuclei-yolo.safetensors"
 
 
 def read_config(path: Path = CONFIG) -> dict[str, Any]:
@@ -46,6 +48,10 @@ def train(data: Path, run: Path, config: dict[str, Any], *, resume: bool) -> Pat
     else:
         description = write_crops(data, run / "crops", config["crops"], config["seed"])
         network = yolo(config["architecture"])
+        if config["start"] == "shipped":
+            network.model, _ = load_shipped(SHIPPED)
+            # Else ultralytics' trainer begins with random weights.
+            network.ckpt = {"model": network.model}
     # Ultralytics lowers it when it selects the device.
     network.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
     if resume:
@@ -57,7 +63,7 @@ def train(data: Path, run: Path, config: dict[str, Any], *, resume: bool) -> Pat
             name="yolo",
             device="cpu",
             plots=False,
-            pretrained=False,
+            pretrained=config["start"] == "shipped",
             single_cls=True,
             seed=config["seed"] % 2**31,
             **config["train"],
