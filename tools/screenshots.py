@@ -160,6 +160,13 @@ def find_all() -> None:
     wait(lambda: panel.bridge.finder.state.phase == "found")
     pause(1)
     shoot(viewer, "segment-11-find-all")
+    panel.find.layers.edges.click()
+    wait(lambda: panel.find.layers.edging.part is None)
+    panel.find.layers.boxes.click()
+    pause(1)
+    panel.find.drop.click()
+    pause(0.5)
+    shoot(viewer, "segment-18-boxes-and-edges")
     viewer.close()
     pause(0.5)
 

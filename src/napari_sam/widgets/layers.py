@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_sam.live.source import Source
 
+OURS = "napari_sam"  # in the metadata of a picture that we made of an image
 _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 
 
@@ -22,8 +23,12 @@ def place_of(layer: Layer) -> dict[str, Any]:
 
 
 def images(viewer: ViewerModel) -> list[Image]:
-    """Return the viewer's image layers, the topmost first."""
-    return [layer for layer in reversed(viewer.layers) if isinstance(layer, Image)]
+    """Return the viewer's image layers, the topmost first, without those we made."""
+    return [
+        layer
+        for layer in reversed(viewer.layers)
+        if isinstance(layer, Image) and OURS not in layer.metadata
+    ]
 
 
 def index_on_screen(

@@ -82,7 +82,7 @@ class Segment(QWidget):
             self,
             annotator=settings.annotator(),
         )
-        self.find = Find(viewer, self.bridge, self.noticed)
+        self.find = Find(viewer, self.bridge, Poster(self).post, self.noticed)
         self.adopt = Adopting(viewer, self.bridge, self.noticed)
         self.view.sections.addWidget(self.adopt)
         self.view.fold("Find all objects", self.find)

@@ -16,6 +16,7 @@ from napari_sam.models.catalog import list_models
 from napari_sam.widgets.auto_annotate.words import plane_noun, title_of
 from napari_sam.widgets.rows import Rows
 from napari_sam.widgets.segment.sections import find_words as words
+from napari_sam.widgets.segment.sections.find_layers import FindLayers
 from napari_sam.widgets.segment.sections.find_where import Choice, where
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_sam.live.labels.changes import Refusal
+    from napari_sam.models.lane import Post
     from napari_sam.widgets.segment.bridge import Bridge
 
 _ANY: Final = 0  # of the largest size: no limit
@@ -60,12 +62,18 @@ class Find(QWidget):
     ----------
     viewer : ViewerModel
     bridge : Bridge
+    post : callable
+        Runs a function on the viewer's thread.
     notice : callable
         Is called with one line about what was added.
     """
 
     def __init__(
-        self, viewer: ViewerModel, bridge: Bridge, notice: Callable[[str], None]
+        self,
+        viewer: ViewerModel,
+        bridge: Bridge,
+        post: Post,
+        notice: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._viewer = viewer
@@ -99,6 +107,7 @@ class Find(QWidget):
         self.add = push("Add them", "Make objects of all that were found, in one step.")
         self.drop = push("Drop them", "Take the outlines away.")
         self.save = push("Save records…", _RECORDS_TIP)
+        self.layers = FindLayers(viewer, bridge, post, notice, self.show_state)
         self.says, self.bar = paragraph(), QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
@@ -114,6 +123,7 @@ class Find(QWidget):
             self.says,
             self.counts,
             row_of(self.add, self.drop),
+            self.layers,
             self.save,
         ):
             lines.addWidget(part)
@@ -126,7 +136,7 @@ class Find(QWidget):
     def _join(self) -> None:
         for pressed, action in (
             (self.start, self._find),
-            (self.cancel, self._finder.cancel),
+            (self.cancel, self._cancel),
             (self.add, self._add),
             (self.drop, self._finder.drop),
             (self.save, self._save),
@@ -158,6 +168,10 @@ class Find(QWidget):
         self._finder.filter(self.filters())
         self._finder.find(self.detector.value, wanted)
 
+    def _cancel(self) -> None:
+        self._finder.cancel()
+        self.layers.edging.stop()
+
     def _add(self) -> None:
         self._finder.add(self._added)
 
@@ -185,16 +199,26 @@ class Find(QWidget):
         slices = 1 if desk is None else len(desk.source)
         self.start.setText(words.find_on(self.where.value, noun, slices))
         seconds = time.monotonic() - state.since
-        felt = state.busy and seconds > _SOON
-        self.cancel.setEnabled(state.busy)
+        edging = self.layers.edging.part
+        felt = (state.busy and seconds > _SOON) or edging is not None
+        part = state.whole if edging is None else edging
+        self.cancel.setEnabled(state.busy or edging is not None)
         self.bar.setVisible(felt)
-        self.bar.setRange(0, 0 if state.whole is None else 1000)
-        self.bar.setValue(round(1000 * (state.whole or 0)))
-        self.says.setText(self._text(seconds, noun, axes))
+        self.bar.setRange(0, 0 if part is None else 1000)
+        self.bar.setValue(round(1000 * (part or 0)))
+        self.says.setText(
+            self._text(seconds, noun, axes)
+            if edging is None
+            else words.edges(edging, noun)
+        )
         count = self._finder.total.objects
         self.add.setEnabled(bool(count) and not state.busy)
         self.add.setText(words.add_them(count))
         self.save.setEnabled(bool(count) and not state.busy)
+        self.layers.boxes.setEnabled(bool(count) and not state.busy)
+        self.layers.edges.setEnabled(
+            desk is not None and not state.busy and edging is None
+        )
         self.drop.setEnabled(self._finder.searched > 0 and state.phase != "adding")
         self.counts.setEnabled(state.phase != "adding")
         if state.busy != self._tick.isActive():
@@ -233,6 +257,7 @@ class Find(QWidget):
     def end(self) -> None:
         """Show nothing any more that moves."""
         self._tick.stop()
+        self.layers.end()
 
 
 def _slider(label: str, value: float, tip: str) -> FloatSlider:

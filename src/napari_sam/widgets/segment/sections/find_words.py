@@ -163,6 +163,11 @@ def added(count: int, refused: Sequence[str]) -> str:
     )
 
 
+def edges(part: float, noun: str) -> str:
+    """Say how far the search for edges is."""
+    return f"Looking for edges on this {noun}, {100 * part:.0f} %…"
+
+
 def recorded(count: int, folder: Path) -> str:
     """Say where the records are."""
     return f"{_objects(count)} saved in {folder / 'sa1b'}."
