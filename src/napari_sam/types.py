@@ -204,6 +204,26 @@ class Mask:
         plane[self.slices] = self.data
         return plane
 
+    def seen_in(self, window: Mask) -> BoolArray:
+        """Return the part of this mask that lies in the box of another one."""
+        seen = np.zeros_like(window.data)
+        (y0, x0, y1, x1), (top, left, *_) = self.box, window.box
+        height, width = seen.shape
+        begin = max(y0 - top, 0), max(x0 - left, 0)
+        end = min(y1 - top, height), min(x1 - left, width)
+        if begin[0] < end[0] and begin[1] < end[1]:
+            seen[begin[0] : end[0], begin[1] : end[1]] = self.data[
+                begin[0] + top - y0 : end[0] + top - y0,
+                begin[1] + left - x0 : end[1] + left - x0,
+            ]
+        return seen
+
+    def iou(self, other: Mask) -> float:
+        """Return intersection over union with another mask on the same plane."""
+        shared = np.count_nonzero(self.seen_in(other) & other.data)
+        either = self.area + other.area - shared
+        return shared / either if either else 0.0
+
     @classmethod
     def from_array(
         cls,

@@ -8,7 +8,7 @@ import napari_sam as ns
 from napari_sam import data
 from napari_sam.images import open_image
 from napari_sam.segment import Propagation
-from napari_sam.segment.overlap import iou, middle
+from napari_sam.segment.overlap import middle
 from napari_sam.types import Mask, Prompt, PromptError
 
 
@@ -113,9 +113,9 @@ def test_an_object_is_put_right_and_followed_on_from_there(nuclei, model):
     assert set(after) == set(before) == set(range(len(images)))
     np.testing.assert_array_equal(after[plane + 2].full(drawn.shape), drawn)
     # Downwards it meets what was prompted first, and that stays as it was.
-    assert iou(after[plane], before[plane]) == 1
-    assert iou(after[plane - 1], before[plane - 1]) == 1
-    assert iou(after[plane + 3], before[plane + 3]) < 1
+    assert after[plane].iou(before[plane]) == 1
+    assert after[plane - 1].iou(before[plane - 1]) == 1
+    assert after[plane + 3].iou(before[plane + 3]) < 1
 
 
 def test_a_run_stops_when_it_is_left(nuclei, model, encoded):

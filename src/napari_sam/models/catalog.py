@@ -103,8 +103,8 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
         A name of the catalog, of a checkpoint that was downloaded (see
         `napari_sam.models.known.KNOWN`; nothing is downloaded here), or the path of
         a checkpoint: of SAM b/l/h, SAM 2 or 2.1, MobileSAM, µSAM's models of SAM's
-        architectures, or one of our own. Its name does not matter, and no code in it
-        is run.
+        architectures, FastSAM (any ultralytics segmenter of one class), or one of our
+        own. Its name does not matter, and no code in it is run.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
 

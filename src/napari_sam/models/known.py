@@ -26,7 +26,7 @@ from napari_sam.models.addresses import (
     ZOO_PAGE,
 )
 
-LOADABLE: Final = frozenset({"SAM", "MobileSAM", "µSAM", "SAM 2", "SAM 2.1"})
+LOADABLE: Final = frozenset({"SAM", "MobileSAM", "µSAM", "SAM 2", "SAM 2.1", "FastSAM"})
 """Families whose checkpoints this version can load."""
 
 _ON_PAGE: Final = "as its page says"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _POCKET = "pocket-"
 _YOLO = "yolo"
 _MODELS = (
-    "SAM (b, l, h), SAM 2 and 2.1, MobileSAM, µSAM's fine-tuned models of them, and "
-    "our own"
+    "SAM (b, l, h), SAM 2 and 2.1, MobileSAM, µSAM's fine-tuned models of them, "
+    "FastSAM, and our own"
 )
 # What the first part of a name gives away about other networks.
 _OTHERS = {
@@ -41,6 +41,10 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
     ModelError
         If the file is not one, with words that say what it seems to be.
     """
+    if inspect_file(path).kind is Kind.DETECTOR:
+        from napari_sam.models.fastsam.model import load_fastsam
+
+        return load_fastsam(path, device)
     checkpoint = read_tensors(path)
     if checkpoint.metadata.get("architecture", "").startswith(_POCKET):
         from napari_sam.models.pocket.model import PocketModel
@@ -80,8 +84,7 @@ def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Det
     ModelError
         If the file is not one, with words that say what it seems to be.
     """
-    kind = inspect_file(path).kind
-    if kind in (Kind.DETECTOR, Kind.ONNX):
+    if inspect_file(path).kind in (Kind.DETECTOR, Kind.ONNX):
         from napari_sam.models.yolo.loading import load_yolo as load
     else:
         _check_ours(path)

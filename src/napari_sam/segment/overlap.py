@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from napari_sam.types import BoolArray, IntArray, Mask
+    from napari_sam.types import IntArray, Mask
 
 _Floats = npt.NDArray[np.float64]
 
@@ -100,13 +100,6 @@ def best_pairs(first: IntArray, second: IntArray, weights: _Floats) -> IntArray:
     return np.sort(np.concatenate(chosen)).astype(np.int64)
 
 
-def iou(one: Mask, other: Mask) -> float:
-    """Return intersection over union of two masks on one plane."""
-    shared = np.count_nonzero(seen_in(one, other) & other.data)
-    either = one.area + other.area - shared
-    return shared / either if either else 0.0
-
-
 def middle(mask: Mask) -> tuple[float, float]:
     """Return the middle (y, x) of the pixel that is furthest from the outline."""
     from scipy import ndimage
@@ -114,21 +107,6 @@ def middle(mask: Mask) -> tuple[float, float]:
     depth = ndimage.distance_transform_edt(np.pad(mask.data, 1))[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return mask.box[0] + int(y) + 0.5, mask.box[1] + int(x) + 0.5
-
-
-def seen_in(mask: Mask, window: Mask) -> BoolArray:
-    """Return the part of a mask in the box of another one."""
-    seen = np.zeros_like(window.data)
-    (y0, x0, y1, x1), (top, left, *_) = mask.box, window.box
-    height, width = seen.shape
-    begin = max(y0 - top, 0), max(x0 - left, 0)
-    end = min(y1 - top, height), min(x1 - left, width)
-    if begin[0] < end[0] and begin[1] < end[1]:
-        seen[begin[0] : end[0], begin[1] : end[1]] = mask.data[
-            begin[0] + top - y0 : end[0] + top - y0,
-            begin[1] + left - x0 : end[1] + left - x0,
-        ]
-    return seen
 
 
 def _areas(labels: npt.NDArray[Any]) -> tuple[IntArray, IntArray]:

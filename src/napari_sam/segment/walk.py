@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_sam.models.followed import check_plane, chosen
 from napari_sam.models.lane import checkpoint
-from napari_sam.segment.overlap import iou, middle
+from napari_sam.segment.overlap import middle
 from napari_sam.types import Mask, Prompt, check_prompts
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ class Walker:
         return [
             mask
             if mask.score >= LEAST_SCORE
-            and iou(mask, before) >= LEAST_IOU
-            and max(iou(mask, one) for one in said.masks) >= LEAST_IOU
+            and mask.iou(before) >= LEAST_IOU
+            and max(mask.iou(one) for one in said.masks) >= LEAST_IOU
             else _NOWHERE
             for mask, before, said in zip(drawn, last, clicked, strict=True)
         ]

@@ -20,7 +20,6 @@ from napari_sam.live.proofreading.doubts import (
 )
 from napari_sam.live.proofreading.review import Review
 from napari_sam.live.values import ObjectRecord, Rule
-from napari_sam.segment.overlap import iou
 from napari_sam.types import Mask
 
 IMAGES = ("fluorescence", "phase_contrast")
@@ -308,9 +307,9 @@ def test_iou_of_masks():
     other = Mask.from_array(np.ones((4, 4), bool), (2, 0))
     far = Mask.from_array(np.ones((4, 4), bool), (4, 0))
     nothing = Mask.from_array(np.zeros((4, 4), bool))
-    assert iou(one, one) == 1 and iou(one, far) == 0
-    assert iou(one, other) == pytest.approx(8 / 24)
-    assert iou(nothing, nothing) == iou(one, nothing) == 0
+    assert one.iou(one) == 1 and one.iou(far) == 0
+    assert one.iou(other) == pytest.approx(8 / 24)
+    assert nothing.iou(nothing) == one.iou(nothing) == 0
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from napari_sam.live.proofreading.doubts import Opinion
-from napari_sam.segment.overlap import iou, middle, seen_in
+from napari_sam.segment.overlap import middle
 from napari_sam.types import Mask, Prompt
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def agreements(
     """Return the IoU of each object with what the model finds in its box."""
     prompts = [Prompt(box=mask.box) for mask in masks]
     answers = model.decode(embedding, prompts, multimask=False)
-    return [iou(m, a.best) for m, a in zip(masks, answers, strict=True)]
+    return [m.iou(a.best) for m, a in zip(masks, answers, strict=True)]
 
 
 def severals(
@@ -65,7 +64,7 @@ def severals(
     first = _at_middles(model, embedding, masks, [mask.data for mask in masks])
     parts: list[tuple[int, Mask, BoolArray]] = []
     for place, (mask, part) in enumerate(zip(masks, first, strict=True)):
-        rest = mask.data & ~seen_in(part, mask)
+        rest = mask.data & ~part.seen_in(mask)
         if _is_part(part, mask) and rest.any():
             parts.append((place, part, rest))
     wholes = [masks[place] for place, _, _ in parts]
@@ -73,12 +72,12 @@ def severals(
     for (place, one, rest), other in zip(parts, second, strict=True):
         whole = masks[place]
         if _is_part(other, whole):
-            covered = np.count_nonzero(seen_in(other, whole) & rest)
+            covered = np.count_nonzero(other.seen_in(whole) & rest)
             found[place] = min(
                 _within(one, whole),
                 _within(other, whole),
                 covered / np.count_nonzero(rest),
-                1 - iou(one, other),
+                1 - one.iou(other),
             )
     return found
 
@@ -96,7 +95,7 @@ def _at_middles(
     ]
     answers = model.decode(embedding, prompts, multimask=True)
     return [
-        max(answer.masks, key=partial(iou, mask))
+        max(answer.masks, key=mask.iou)
         for mask, answer in zip(masks, answers, strict=True)
     ]
 
@@ -109,5 +108,5 @@ def _is_part(part: Mask, whole: Mask) -> bool:
 
 def _within(part: Mask, whole: Mask) -> float:
     """Return how much of a mask lies in another one."""
-    inside = np.count_nonzero(seen_in(part, whole) & whole.data)
+    inside = np.count_nonzero(part.seen_in(whole) & whole.data)
     return inside / max(1, part.area)

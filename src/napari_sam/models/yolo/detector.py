@@ -94,6 +94,11 @@ class YoloDetector:
         """Names of all classes of the network, in their order."""
         return self._network.traits.names
 
+    @property
+    def segments(self) -> bool:
+        """Whether it outlines what it finds."""
+        return self._network.traits.segments
+
     def detect(self, planes: Sequence[Plane]) -> list[Detections]:
         """Find objects on each plane."""
         found = []

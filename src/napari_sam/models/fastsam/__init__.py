@@ -1,0 +1,1 @@
+"""FastSAM: everything on a plane is outlined once, and prompts choose among it."""
