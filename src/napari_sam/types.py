@@ -299,6 +299,8 @@ class Detections:
     masks : tuple of Mask, optional
         One for each box, from detectors that outline what they find; one may be
         empty.
+    outlined : bool
+        The masks are the answer: no model is to be asked about the boxes.
     """
 
     boxes: FloatArray
@@ -306,6 +308,7 @@ class Detections:
     classes: IntArray
     truncated: bool = False
     masks: tuple[Mask, ...] | None = None
+    outlined: bool = False
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -48,6 +48,7 @@ class CatalogEntry:
 
 _YOLO = "nuclei-yolo"
 _EVERYTHING = "everything"
+_OWN = "own-decoder"
 _POCKET_SHA256 = "2ba125304ef5d9f71e2900393c98cbecfaebd15e806136f2a4bd7602c3bcfc39"
 _ENTRIES = (
     CatalogEntry(
@@ -84,6 +85,12 @@ _ENTRIES = (
         _EVERYTHING,
         "detector",
         "a grid of clicks, and every object that the model finds there; slow",
+        "AGPL-3.0-or-later",
+    ),
+    CatalogEntry(
+        _OWN,
+        "detector",
+        "what a µSAM model outlines by itself, with the decoder in its file",
         "AGPL-3.0-or-later",
     ),
 )
@@ -199,6 +206,13 @@ def load_detector(
         detector = EverythingDetector.asked(
             options, points_per_side=points_per_side, crop_layers=crop_layers
         )
+    elif entry is not None and entry.name == _OWN:
+        from napari_sam.models.runtime import import_torch
+
+        import_torch()
+        from napari_sam.models.musam.detector import InstanceDetector
+
+        detector = InstanceDetector(model, options)
     elif entry is not None:
         detector = _built_in(entry, model, device, options)
     elif _is_file(file):

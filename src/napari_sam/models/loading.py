@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _POCKET = "pocket-"
 _YOLO = "yolo"
+_INSTANCES = "decoder_state"  # of µSAM, beside the model
 _MODELS = (
     "SAM (b, l, h), SAM 2 and 2.1, MobileSAM, µSAM's fine-tuned models of them, "
     "FastSAM, and our own"
@@ -62,8 +63,18 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
         from napari_sam.models.sam1.model import Sam1Model
 
         network = build(one, tensors, source=source)
+        instances = None
+        if (decoder := checkpoint.extra.get(_INSTANCES)) is not None:
+            from napari_sam.models.musam.network import build_instances
+
+            instances = build_instances(decoder, source=source)
         return Sam1Model(
-            network, name=name, version=one.value, sha256=sha256, device=device
+            network,
+            name=name,
+            version=one.value,
+            sha256=sha256,
+            device=device,
+            instances=instances,
         )
     if (two := sam2.detect(tensors)) is not None:
         from napari_sam.models.sam2.build import build as build2

@@ -41,7 +41,8 @@ def propose_plane(
 ) -> Proposals:
     """Run the models on one plane: every object that is found prompts one mask.
 
-    Its box does, together with its mask where the detector gives one.
+    Its box does, together with its mask where the detector gives one. Where the
+    detector's masks are the answer (`Detections.outlined`) nothing is prompted.
     The plane is encoded once when the detector reads the model's embedding. On
     a plane of one colour nothing is run. Boxes beside the plane are left out.
     The detector "everything" has no boxes, see `find_everything`.
@@ -71,7 +72,11 @@ def propose_plane(
         )
     detections, embedding = _detect(plane, model, detector, embedding)
     prompts, kept = _prompts(detections, plane.shape, region)
-    masks = _decode(plane, model, embedding, prompts)
+    drawn = detections.take(kept).masks if detections.outlined else None
+    if drawn is None:
+        masks = _decode(plane, model, embedding, prompts)
+    else:
+        masks = list(drawn)
     return Proposals(
         plane.index,
         plane.shape,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_sam.images import Plane
     from napari_sam.models.sam1.prompts import Batch
+    from napari_sam.types import Embedding
 
 
 class Sam1Model(SamModel):
@@ -35,6 +36,13 @@ class Sam1Model(SamModel):
         "auto", "cpu", "cuda", "cuda:1" or "mps".
     precision : {"float32", "bfloat16"}
         Of the encoder, see `ImageEncoder`.
+    instances : nn.Module, optional
+        µSAM's decoder, see `napari_sam.models.musam`.
+
+    Attributes
+    ----------
+    instances : nn.Module or None
+        The same, on the device.
     """
 
     def __init__(
@@ -46,6 +54,7 @@ class Sam1Model(SamModel):
         sha256: str,
         device: str = "auto",
         precision: Precision = "float32",
+        instances: nn.Module | None = None,
     ) -> None:
         where = resolve_device(device)
         network = network.to(where)
@@ -54,12 +63,18 @@ class Sam1Model(SamModel):
             for part in ("image_encoder", "prompt_encoder", "mask_decoder")
         )
         self._encoder = ImageEncoder(encoder, where, precision)
+        self.instances = None if instances is None else instances.to(where)
         info = ModelInfo(name, version, sha256, str(where))
         super().__init__(info, prompts, FastDecoder(prompts, decoder), where)
 
     def frame(self, shape: tuple[int, int]) -> Frame:
         """Return how a plane of this shape lies in the model's input."""
         return Frame.of(shape)
+
+    def features_of(self, embedding: Embedding) -> Tensor:
+        """Return what the encoder made of a plane."""
+        features: Tensor = self._known(embedding)
+        return features
 
     def _features(self, plane: Plane) -> Tensor:
         return self._encoder(self.frame(plane.shape).image(plane.pixels))

@@ -17,6 +17,7 @@ _TITLES = {
     "nuclei-yolo": "Nuclei only",
     "threshold": "Any bright or dark blobs",
     "everything": "Anything, point by point (slow)",
+    "own-decoder": "What a µSAM model finds itself",
 }
 
 

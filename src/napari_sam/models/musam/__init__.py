@@ -1,0 +1,1 @@
+"""µSAM's own automatic segmentation: a decoder beside SAM's, and a watershed."""
