@@ -109,7 +109,7 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
     name : str or Path
         A name of the catalog, of a checkpoint that was downloaded (see
         `napari_sam.models.known.KNOWN`; nothing is downloaded here), or the path of
-        a checkpoint: of SAM b/l/h, SAM 2 or 2.1, MobileSAM, µSAM's models of SAM's
+        a checkpoint: of SAM b/l/h, SAM 2, 2.1 or 3, MobileSAM, µSAM's models of SAM's
         architectures, FastSAM (any ultralytics segmenter of one class), or one of our
         own. Its name does not matter, and no code in it is run.
     device : str

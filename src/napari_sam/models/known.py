@@ -26,7 +26,9 @@ from napari_sam.models.addresses import (
     ZOO_PAGE,
 )
 
-LOADABLE: Final = frozenset({"SAM", "MobileSAM", "µSAM", "SAM 2", "SAM 2.1", "FastSAM"})
+LOADABLE: Final = frozenset(
+    {"SAM", "MobileSAM", "µSAM", "SAM 2", "SAM 2.1", "SAM 3", "FastSAM"}
+)
 """Families whose checkpoints this version can load."""
 
 _ON_PAGE: Final = "as its page says"
@@ -308,7 +310,7 @@ KNOWN: Final = (
         licence="Meta's SAM licence, to be agreed to on its page",
         year=2025,
         paper="Meta, SAM 3: Segment Anything with Concepts, 2025",
-        good_for=f"objects that a word describes; {_CARD}",
+        good_for=f"{_ANY}, clicked or boxed (words are not used yet); {_CARD}",
         where="https://huggingface.co/facebook/sam3",
     ),
     _fast("s", 24_000_000, "whole images at once, fast and rough"),

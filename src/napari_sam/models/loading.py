@@ -18,14 +18,14 @@ _POCKET = "pocket-"
 _YOLO = "yolo"
 _INSTANCES = "decoder_state"  # of µSAM, beside the model
 _MODELS = (
-    "SAM (b, l, h), SAM 2 and 2.1, MobileSAM, µSAM's fine-tuned models of them, "
+    "SAM (b, l, h), SAM 2 and 2.1, SAM 3, MobileSAM, µSAM's fine-tuned models, "
     "FastSAM, and our own"
 )
 # What the first part of a name gives away about other networks.
 _OTHERS = {
     "image_encoder.trunk.": "SAM 2 of a size that is not known",
     "sam_mask_decoder.": "a part of SAM 2",
-    "detector.backbone.": "SAM 3",
+    "detector.backbone.": "SAM 3 of a size that is not known",
     "model.0.conv.": "a YOLO without its architecture",
     "backbone.": "a network for classification or detection",
     "encoder.": "some other network",
@@ -55,6 +55,7 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
         raise ModelError(f"{path}: this is a detector; use it as one (--detector)")
     from napari_sam.models.sam1 import architecture as sam1
     from napari_sam.models.sam2 import architecture as sam2
+    from napari_sam.models.sam3 import architecture as sam3
 
     tensors, source = checkpoint.tensors, str(path)
     name, sha256 = path.name, checkpoint.sha256
@@ -84,6 +85,14 @@ def model_from_file(path: Path, device: str) -> PromptableModel:
         return Sam2Model(
             network, name=name, version=two.name, sha256=sha256, device=device
         )
+    if sam3.detect(tensors):
+        from napari_sam.models.sam3.build import build as build3
+        from napari_sam.models.sam3.model import Sam3Model
+
+        network = build3(tensors, source=source)
+        return Sam3Model(
+            network, name=name, version=sam3.NAME, sha256=sha256, device=device
+        )
     raise _unknown(checkpoint)
 
 
@@ -109,10 +118,12 @@ def _check_ours(path: Path) -> None:
         return
     from napari_sam.models.sam1 import architecture as sam1
     from napari_sam.models.sam2 import architecture as sam2
+    from napari_sam.models.sam3 import architecture as sam3
 
     ours = checkpoint.metadata.get("architecture", "").startswith(_POCKET)
-    sams = (sam1.detect(checkpoint.tensors), sam2.detect(checkpoint.tensors))
-    if ours or any(each is not None for each in sams):
+    tensors = checkpoint.tensors
+    sams = sam1.detect(tensors) or sam2.detect(tensors) or sam3.detect(tensors)
+    if ours or sams:
         raise ModelError(
             f"{path}: this is a model that outlines what is clicked, not a detector; "
             "use it as a model (--model)"

@@ -1,5 +1,6 @@
 """The section "Models": real files, the real loader, the real built-in model."""
 
+import html
 import shutil
 
 import pytest
@@ -94,9 +95,10 @@ def test_it_says_what_is_used_and_where(panel, qtbot):
 def test_it_says_what_can_be_had(panel, known, home):
     about = select(panel, known.title)
     for text in (known.good_for, known.licence, known.file, known.where):
-        assert text in about.replace("&amp;", "&")
+        assert text in html.unescape(about)
     assert "Nothing is downloaded unasked" in about
     assert str(home / "models") in about
+    assert (f"models download {known.name}" in about) == bool(known.url)
     assert rows(panel)[known.title].text(1).endswith("B")
     assert not panel.models.use.isEnabled()
 

@@ -9,6 +9,7 @@ prompts of its own (`crew`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from napari_sam.models.crew import Crew
 from napari_sam.models.sam1.transformer import SharedImage, TwoWay
-from napari_sam.models.sam1.upscaling import LOGITS, Finer, Upscaler
+from napari_sam.models.sam1.upscaling import Finer, Upscaler
 from napari_sam.models.sam1.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class FastDecoder:
         self._decoder = decoder
         self._no_mask: Tensor = encoder.no_mask_embed.weight
         positions = _as_tokens(encoder.get_dense_pe()[0])
-        self._upscaler = Upscaler(decoder.output_upscaling)
+        side = math.isqrt(len(positions))
+        self._upscaler = Upscaler(decoder.output_upscaling, side)
         self._two_way = TwoWay(
             decoder.transformer,
             positions,
@@ -204,7 +206,8 @@ class FastDecoder:
         one = [networks[0](tokens[:, 1])]
         rest = [networks[i](tokens[:, 1 + i]) for i in range(1, len(networks))]
         hyper = torch.stack(rest if multimask else one, 1)
-        logits = hyper.new_empty((*hyper.shape[:2], LOGITS, LOGITS))
+        side = 4 * self._upscaler.side
+        logits = hyper.new_empty((*hyper.shape[:2], side, side))
         scores = iou[:, 1:] if multimask else iou[:, :1].clone()
         for i, each in enumerate(upscaled):
             draw = partial(self._upscaler.masks, each, work=work, finer=prepared.finer)

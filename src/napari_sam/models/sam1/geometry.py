@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 INPUT = 1024  # side of the encoder's input
 LOW = 256  # side of the low-resolution masks
-_CELL = INPUT // LOW
 # Logits that stand for a mask given as bool: those of a network that is sure.
 # SAM 2 uses the same numbers for its users' masks.
 SURE = 10.0
@@ -42,11 +41,15 @@ class Frame:
         Of the scaled plane in the upper left corner of the input.
     direct : bool
         Low-resolution masks go to the plane in one step, not by way of the input.
+    side, low : int
+        Of the encoder's input, and of the low-resolution masks.
     """
 
     shape: tuple[int, int]
     inner: tuple[int, int]
     direct: bool = False
+    side: int = INPUT
+    low: int = LOW
 
     @classmethod
     def of(cls, shape: tuple[int, int]) -> Frame:
@@ -57,9 +60,11 @@ class Frame:
         return cls(shape, (height, width))
 
     @classmethod
-    def stretched(cls, shape: tuple[int, int]) -> Frame:
-        """Scale both sides to 1024, as SAM 2 does."""
-        return cls(shape, (INPUT, INPUT), direct=True)
+    def stretched(
+        cls, shape: tuple[int, int], side: int = INPUT, low: int = LOW
+    ) -> Frame:
+        """Scale both sides to 1024, as SAM 2 does, or to what SAM 3 takes."""
+        return cls(shape, (side, side), direct=True, side=side, low=low)
 
     def image(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Scale a plane's pixels (H, W, 3) to (h, w, 3), antialiased, by Pillow."""
@@ -96,7 +101,7 @@ class Frame:
 
         Returns
         -------
-        float32 array, shape (256, 256)
+        float32 array, shape (low, low)
         """
         soft = np.issubdtype(mask.dtype, np.floating)
         there = mask != -SURE if soft else mask > 0
@@ -108,7 +113,7 @@ class Frame:
         else:
             above = there[part] * np.float32(2 * SURE)
         rows, columns = (
-            _down(size, inner)[:, start + seen.start : start + seen.stop]
+            self._down(size, inner)[:, start + seen.start : start + seen.stop]
             for size, inner, start, seen in zip(
                 self.shape, self.inner, corner, part, strict=True
             )
@@ -120,17 +125,20 @@ class Frame:
         """Return how low-resolution rows and columns become the plane's."""
         (height, width), (h, w) = self.shape, self.inner
         if self.direct:
-            return _direct(height), _direct(width)
+            return _direct(height, self.low), _direct(width, self.low)
         return _axis(height, h), _axis(width, w)
+
+    def _down(self, size: int, inner: int) -> FloatArray:
+        return _down(size, inner, self.side, self.low)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """Interpolation from the 256 cells to the pixels of a plane along one axis.
+    """Interpolation from low-resolution cells to the pixels of a plane along one axis.
 
     Attributes
     ----------
-    weights : float32 array, shape (size, 256)
+    weights : float32 array, shape (size, cells)
         Each row sums to 1 and is zero but for a few neighbouring cells.
     first, last : int64 array, shape (size,)
         Of those cells; both never decrease.
@@ -180,15 +188,15 @@ def _axis(size: int, inner: int) -> Axis:
 
 
 @lru_cache(maxsize=16)
-def _direct(size: int) -> Axis:
-    """Take 256 → size at once."""
-    return _used(_lerp(size, LOW))
+def _direct(size: int, low: int) -> Axis:
+    """Take low → size at once."""
+    return _used(_lerp(size, low))
 
 
 def _used(weights: npt.NDArray[np.float64]) -> Axis:
     used = weights > 0
     first = used.argmax(1)
-    last = LOW - 1 - used[:, ::-1].argmax(1)
+    last = used.shape[1] - 1 - used[:, ::-1].argmax(1)
     return Axis(weights.astype(np.float32), first, last)
 
 
@@ -211,10 +219,10 @@ def _neighbours(
 
 
 @lru_cache(maxsize=16)
-def _down(size: int, inner: int) -> FloatArray:
-    """Return weights (256, size) of a plane's pixels in each cell; zero beside it."""
-    step = _CELL * size / inner  # pixels in a cell
-    centre = (np.arange(LOW) + 0.5) * step
+def _down(size: int, inner: int, side: int, low: int) -> FloatArray:
+    """Return weights (low, size) of a plane's pixels in each cell; zero beside it."""
+    step = side / low * size / inner  # pixels in a cell
+    centre = (np.arange(low) + 0.5) * step
     away = np.abs(centre[:, None] - (np.arange(size) + 0.5))
     weights = np.maximum(0, 1 - away / max(step, 1.0))
     weights /= np.maximum(weights.sum(1, keepdims=True), 1e-9)

@@ -24,7 +24,7 @@ from napari_sam.models.sam1.attention import (
     SharedKeys,
     TokensToImage,
 )
-from napari_sam.models.sam1.upscaling import PIXELS, LowRank
+from napari_sam.models.sam1.upscaling import LowRank
 
 if TYPE_CHECKING:
     from napari_sam.models.sam1.workspace import Workspace
@@ -142,13 +142,13 @@ class _Answer:
         What the layers added by these weights.
     """
 
-    def __init__(self, slot: int, like: Tensor, work: Workspace) -> None:
+    def __init__(self, slot: int, like: Tensor, pixels: int, work: Workspace) -> None:
         self._work = work
         rows, width = like.shape
         self.rows = rows
-        self.keys = work.take(f"keys {slot}", PIXELS, width)
-        self.weights = work.take(f"weights {slot}", 2 * rows + 2, PIXELS)
-        self.scales = work.take(f"scales {slot}", 2, PIXELS)
+        self.keys = work.take(f"keys {slot}", pixels, width)
+        self.weights = work.take(f"weights {slot}", 2 * rows + 2, pixels)
+        self.scales = work.take(f"scales {slot}", 2, pixels)
         self.values: list[Tensor] = []
 
     def next_weights(self) -> Tensor:
@@ -186,6 +186,7 @@ class TwoWay:
     def __init__(
         self, transformer: Any, positions: Tensor, weight: Tensor, bias: Tensor
     ) -> None:
+        self._pixels = len(positions)
         self._one, self._two = (_Layer(b, positions) for b in transformer.layers)
         self._final = TokensToImage(transformer.final_attn_token_to_image, positions)
         self._final_norm = transformer.norm_final_attn
@@ -229,7 +230,7 @@ class TwoWay:
         ask = two.to_image.ask(tokens + prompts)
         answers, found = [], []
         for i in range(len(prompts)):
-            answer = _Answer(i, offer.values[i], work)
+            answer = _Answer(i, offer.values[i], self._pixels, work)
             keys = self._first_answer(offer, i, image, answer, work)
             answers.append(answer)
             found.append(two.to_image.look(ask, i, keys, work))

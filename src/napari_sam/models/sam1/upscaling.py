@@ -1,4 +1,7 @@
-"""The last part of SAM's mask decoder: from 64 × 64 tokens to 256 × 256 logits."""
+"""The last part of SAM's mask decoder: from tokens to sixteen logits for each.
+
+PIXELS is their number: 64 × 64, of SAM 3 72 × 72.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,6 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from napari_sam.models.sam1.workspace import Workspace
 
-SIDE = 64  # tokens
-PIXELS = SIDE * SIDE
-LOGITS = 4 * SIDE
 _ROWS = 8  # tokens' rows at a time: what they become stays in a core's cache
 
 
@@ -48,9 +48,9 @@ class Finer:
     Attributes
     ----------
     first : Tensor, shape (PIXELS, 4 · 64)
-        Of 128 × 128 pixels, as rows of tokens.
+        Of twice as many pixels along a side, as rows of tokens.
     second : Tensor, shape (4 · PIXELS, 4 · 32)
-        Of 256 × 256 pixels, as rows of the pixels of `first`; with the bias added.
+        Of four times as many, as rows of the pixels of `first`; with the bias added.
     """
 
     first: Tensor
@@ -62,9 +62,17 @@ class Upscaler:
 
     Both have a stride that equals their kernel, so that the 2 × 2 pixels a token
     becomes depend on nothing else.
+
+    Parameters
+    ----------
+    layers : nn.Sequential
+        Upstream's.
+    side : int
+        Tokens along a side of the image.
     """
 
-    def __init__(self, layers: Any) -> None:
+    def __init__(self, layers: Any, side: int) -> None:
+        self.side = side
         first, norm, _, second, _ = layers
         self._norm = _as_layer_norm(norm)
         self.weight = _as_matrix(first.weight)
@@ -77,13 +85,14 @@ class Upscaler:
 
         Parameters
         ----------
-        low : Tensor, shape (64, 128, 128)
-        high : Tensor, shape (32, 256, 256)
+        low : Tensor, shape (64, 2 · side, 2 · side)
+        high : Tensor, shape (32, 4 · side, 4 · side)
         """
-        first = low.view(-1, SIDE, 2, SIDE, 2).permute(1, 3, 2, 4, 0)
-        second = high.view(-1, SIDE, 2, 2, SIDE, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
-        rows = second.reshape(4 * PIXELS, -1) + self._second_bias
-        return Finer(first.reshape(PIXELS, -1), rows)
+        side, pixels = self.side, self.side**2
+        first = low.view(-1, side, 2, side, 2).permute(1, 3, 2, 4, 0)
+        second = high.view(-1, side, 2, 2, side, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
+        rows = second.reshape(4 * pixels, -1) + self._second_bias
+        return Finer(first.reshape(pixels, -1), rows)
 
     def masks(
         self,
@@ -93,7 +102,7 @@ class Upscaler:
         out: Tensor,
         finer: Finer | None = None,
     ) -> None:
-        """Write logits into `out`, (C, 256, 256).
+        """Write logits into `out`.
 
         Parameters
         ----------
@@ -102,24 +111,25 @@ class Upscaler:
         hyper : Tensor, shape (C, 32)
             Weights of each mask, from its token.
         work : Workspace
-        out : Tensor, shape (C, 256, 256)
+        out : Tensor, shape (C, 4 · side, 4 · side)
         finer : Finer, optional
         """
-        for row in range(0, SIDE, _ROWS):
-            part = slice(row * SIDE, (row + _ROWS) * SIDE)
+        side = self.side
+        for row in range(0, side, _ROWS):
+            part = slice(row * side, (row + _ROWS) * side)
             width = self.weight.shape[1]
             if isinstance(tokens, LowRank):
-                up = tokens.rows(part, work.take("strip", _ROWS * SIDE, width))
+                up = tokens.rows(part, work.take("strip", _ROWS * side, width))
             elif finer is None:
                 up = tokens[part]
             else:
-                up = work.take("strip", _ROWS * SIDE, width).copy_(tokens[part])
+                up = work.take("strip", _ROWS * side, width).copy_(tokens[part])
             bias = self._second_bias
             if finer is not None:
                 up.add_(finer.first[part])
                 bias = finer.second[4 * part.start : 4 * part.stop]
             strip = out[:, 4 * row : 4 * (row + _ROWS)]
-            _unfold(strip).copy_(self._strip(up, bias, hyper, work))
+            _unfold(strip, side).copy_(self._strip(up, bias, hyper, work))
 
     def _strip(
         self, tokens: Tensor, bias: Tensor, hyper: Tensor, work: Workspace
@@ -134,7 +144,7 @@ class Upscaler:
         flat = work.take("flat", len(hyper), len(x))
         for weights, mask in zip(hyper, flat, strict=True):
             torch.mv(x, weights, out=mask)
-        return flat.view(len(hyper), _ROWS, SIDE, 2, 2, 2, 2)
+        return flat.view(len(hyper), _ROWS, self.side, 2, 2, 2, 2)
 
 
 def _as_layer_norm(norm: Any) -> nn.LayerNorm:
@@ -149,7 +159,7 @@ def _as_matrix(weight: Tensor) -> Tensor:
     return weight.permute(0, 2, 3, 1).flatten(1).contiguous()
 
 
-def _unfold(strip: Tensor) -> Tensor:
-    """View (C, 4 · rows, 256) as (C, row, column, and the halves y, x, y, x)."""
-    pixels = strip.view(len(strip), -1, 2, 2, SIDE, 2, 2)
+def _unfold(strip: Tensor, side: int) -> Tensor:
+    """View (C, 4 · rows, 4 · side) as (C, row, column, and the halves y, x, y, x)."""
+    pixels = strip.view(len(strip), -1, 2, 2, side, 2, 2)
     return pixels.permute(0, 1, 4, 2, 5, 3, 6)

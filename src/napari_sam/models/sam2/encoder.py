@@ -16,19 +16,23 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Colour = tuple[float, float, float]
+
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, white is 1
 _STD = (0.229, 0.224, 0.225)
+_BLOCKS = "image_encoder.trunk.blocks"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
-    """What the encoder makes of a plane; 16 MB.
+    """What the encoder makes of a plane; 16 MB, of SAM 3 21 MB.
 
     Attributes
     ----------
-    top : float32 Tensor, shape (1, 256, 64, 64)
-    low : float32 Tensor, shape (1, 64, 128, 128)
-    high : float32 Tensor, shape (1, 32, 256, 256)
+    top : float32 Tensor, shape (1, 256, n, n)
+        n is 64, of SAM 3 72.
+    low : float32 Tensor, shape (1, 64, 2 n, 2 n)
+    high : float32 Tensor, shape (1, 32, 4 n, 4 n)
         Finer maps, projected for the decoder.
     """
 
@@ -46,14 +50,29 @@ class ImageEncoder:
         From `build`.
     device : torch.device
         Where the network is.
+    blocks : str
+        Where in the network the encoder's blocks are.
+    side : int
+        Of the square to which planes are stretched.
+    mean, deviation : tuple of float
+        Of the colours that it was trained with; white is 1.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        *,
+        blocks: str = _BLOCKS,
+        side: int = INPUT,
+        mean: Colour = _MEAN,
+        deviation: Colour = _STD,
+    ) -> None:
         self._network: Any = network
-        self._device = device
-        self._mean = torch.tensor(_MEAN, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(_STD, device=device).view(1, 3, 1, 1)
-        for block in network.get_submodule("image_encoder.trunk.blocks").children():
+        self._device, self._side = device, side
+        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(deviation, device=device).view(1, 3, 1, 1)
+        for block in network.get_submodule(blocks).children():
             block.register_forward_pre_hook(_between)
 
     @torch.inference_mode()
@@ -61,7 +80,10 @@ class ImageEncoder:
         """Encode a plane's pixels (H, W, 3), RGB."""
         image = torch.tensor(pixels, device=self._device).permute(2, 0, 1)[None]
         square = F.interpolate(
-            image.float() / 255, (INPUT, INPUT), mode="bilinear", antialias=True
+            image.float() / 255,
+            (self._side, self._side),
+            mode="bilinear",
+            antialias=True,
         )
         found = self._network.forward_image((square - self._mean) / self._std)
         high, low, top = found["backbone_fpn"]

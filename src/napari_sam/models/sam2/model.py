@@ -3,78 +3,38 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from napari_sam.models.device import resolve_device
-from napari_sam.models.protocol import ModelInfo
-from napari_sam.models.sam1.base import SamModel
-from napari_sam.models.sam1.decoder import Decoded, FastDecoder, Prepared
 from napari_sam.models.sam1.geometry import Frame
 from napari_sam.models.sam1.prompts import Batch, batches
-from napari_sam.models.sam2.encoder import Features, ImageEncoder
+from napari_sam.models.sam2.encoder import ImageEncoder
 from napari_sam.models.sam2.follow import Sam2Follower
 from napari_sam.models.sam2.memory import ObjectMemory
+from napari_sam.models.sam2.planes import Sam2Planes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import nn
 
-    from napari_sam.images import Plane
     from napari_sam.models.protocol import Embed, Follower
+    from napari_sam.models.sam1.decoder import Decoded
+    from napari_sam.models.sam2.encoder import Features
     from napari_sam.types import Embedding, Mask, Prompt
 
-_CORNERS = (2, 3)  # labels of a box's first and second corner
 
-
-class Sam2Model(SamModel):
-    """SAM 2 and 2.1 of any size, for planes and stacks.
-
-    Parameters
-    ----------
-    network : nn.Module
-        From `build`; it is moved to the device and belongs to this model then.
-    name : str
-        Catalog name, or the checkpoint's file name.
-    version : str
-        The architecture, or what the catalog says.
-    sha256 : str
-        Hash of the checkpoint.
-    device : str
-        "auto", "cpu", "cuda", "cuda:1" or "mps".
-    """
-
-    most = 32.0  # as Meta's predictor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        name: str,
-        version: str,
-        sha256: str,
-        device: str = "auto",
-    ) -> None:
-        where = resolve_device(device)
-        network = network.to(where)
-        prompts, decoder = (
-            network.get_submodule(part)
-            for part in ("sam_prompt_encoder", "sam_mask_decoder")
-        )
-        self._network: Any = network
-        self._encoder = ImageEncoder(network, where)
-        info = ModelInfo(name, version, sha256, str(where))
-        super().__init__(info, prompts, FastDecoder(prompts, decoder), where)
+class Sam2Model(Sam2Planes):
+    """SAM 2 and 2.1 of any size, for planes and stacks; see `Sam2Planes`."""
 
     def frame(self, shape: tuple[int, int]) -> Frame:
         """Return how a plane of this shape lies in the model's input."""
         return Frame.stretched(shape)
 
-    def _features(self, plane: Plane) -> Features:
-        return self._encoder(plane.pixels)
+    def _encoder_of(self, network: nn.Module, device: torch.device) -> ImageEncoder:
+        return ImageEncoder(network, device)
 
     def follow(self, embed: Embed, count: int) -> Follower:
         """Follow objects through a stack; see `StackModel`."""
@@ -84,12 +44,6 @@ class Sam2Model(SamModel):
     def memory(self) -> ObjectMemory:
         """What makes and uses memories of objects."""
         return ObjectMemory(self._network)
-
-    @torch.inference_mode()
-    def alone(self, features: Features) -> Tensor:
-        """Return a plane (1, 256, 64, 64) as it is where nothing is remembered."""
-        alone: Tensor = features.top + self._network.no_mem_embed.view(1, -1, 1, 1)
-        return alone
 
     @torch.inference_mode()
     def shrunk(self, mask: Tensor) -> Tensor:
@@ -134,25 +88,3 @@ class Sam2Model(SamModel):
         """Return one prompt as the prompt encoder takes it."""
         (batch,) = batches(self.frame(shape), [prompt], None, self._info.sha256)
         return batch
-
-    def _share(self, features: Features) -> Prepared:
-        finer = features.low, features.high
-        return self._decoder.prepare(self.alone(features), finer)
-
-    def _sparse(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        points, labels = [], []
-        if batch.boxes is not None:  # as two points, before all others
-            points.append(batch.boxes.view(-1, 2, 2))
-            labels.append(torch.tensor(_CORNERS).expand(len(batch.boxes), -1))
-        if batch.points is not None and batch.labels is not None:
-            points.append(batch.points)
-            labels.append(batch.labels)
-        clicks = None
-        if points:
-            clicks = (
-                torch.cat(points, 1).to(self._device),
-                torch.cat(labels, 1).to(self._device),
-            )
-        masks = None if batch.masks is None else batch.masks.to(self._device)
-        sparse, dense = self._prompt_encoder(points=clicks, boxes=None, masks=masks)
-        return sparse, dense

@@ -60,9 +60,13 @@ def to_be_had(known: Known, folder: Path) -> str:
     how = (
         "Nothing is downloaded unasked: get the file from "
         f'<a href="{address}" style="{_LINK}">{site}</a>, then choose it with '
-        f"“Use my checkpoint…”, or put it into {escape(str(folder))}. Or let "
-        f"<code>napari-sam models download {known.name}</code> do that in a terminal."
+        f"“Use my checkpoint…”, or put it into {escape(str(folder))}."
     )
+    if known.url:  # else its licence is to be agreed to on its page
+        how += (
+            f" Or let <code>napari-sam models download {known.name}</code> do that in "
+            "a terminal."
+        )
     return (
         _facts(
             known.title,
