@@ -137,6 +137,13 @@ def annotate(
     classes: Annotated[
         str | None, typer.Option(help="Classes to keep, by number: 0,1.")
     ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="What to look for, for a detector that understands words (SAM 3): "
+            '"nucleus,dividing cell".'
+        ),
+    ] = None,
     points_per_side: Annotated[
         int,
         typer.Option(help='Clicks along each side, for the detector "everything".'),
@@ -202,6 +209,7 @@ def annotate(
             imgsz=imgsz,
             max_det=max_det,
             classes=_numbers(classes, "--classes"),
+            words=_split(words or ""),
             points_per_side=points_per_side,
             crop_layers=crop_layers,
             min_area=min_area,

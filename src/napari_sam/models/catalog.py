@@ -73,7 +73,7 @@ _ENTRIES = (
         "built-in detector: nuclei, a YOLO that fits its view to their size",
         "AGPL-3.0-or-later",
         _WEIGHTS / "nuclei-yolo.safetensors",
-        "5a5b140ad52815576bdbc13374ae1707c85c358be4cd072a2aa14edc158ae29d",
+        "771f761af7dd91c9930361a7ee3f895ed5473b12739035877cf29fac04a63d2c",
     ),
     CatalogEntry(
         "threshold",
@@ -155,6 +155,7 @@ def load_detector(
     imgsz: int | None = None,
     max_det: int = 300,
     classes: Sequence[int] | None = None,
+    words: Sequence[str] = (),
     points_per_side: int = 32,
     crop_layers: int = 0,
 ) -> Detector:
@@ -181,6 +182,9 @@ def load_detector(
         Most objects on a plane.
     classes : sequence of int, optional
         Only these of the detector's classes. Those built in have one class.
+    words : sequence of str
+        What to look for, for a detector that understands words (SAM 3); each is a
+        class.
     points_per_side, crop_layers : int
         For the detector "everything" only, see
         `napari_sam.models.everything.GridOptions`.
@@ -196,6 +200,7 @@ def load_detector(
         imgsz=imgsz,
         max_det=max_det,
         classes=None if classes is None else tuple(classes),
+        words=tuple(words),
     )
     entry, file = _find(str(name), "detector"), name
     if entry is not None and entry.name == _YOLO and entry.path is not None:
@@ -221,6 +226,11 @@ def load_detector(
         raise ModelError(
             f'there is no detector "{name}"{_other(str(name), "model")}: use '
             f"{_names('detector')}, or the path of a detector's file"
+        )
+    if words and detector.class_names != tuple(words):
+        raise ModelError(
+            f'the detector "{name}" does not understand words: give a file of SAM 3, '
+            "or leave the words out"
         )
     _check_classes(name, detector, classes)
     return detector

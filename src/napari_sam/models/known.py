@@ -310,7 +310,7 @@ KNOWN: Final = (
         licence="Meta's SAM licence, to be agreed to on its page",
         year=2025,
         paper="Meta, SAM 3: Segment Anything with Concepts, 2025",
-        good_for=f"{_ANY}, clicked or boxed (words are not used yet); {_CARD}",
+        good_for=f"{_ANY}, also such as a word describes; {_CARD}",
         where="https://huggingface.co/facebook/sam3",
     ),
     _fast("s", 24_000_000, "whole images at once, fast and rough"),

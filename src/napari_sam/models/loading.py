@@ -107,22 +107,52 @@ def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Det
     if inspect_file(path).kind in (Kind.DETECTOR, Kind.ONNX):
         from napari_sam.models.yolo.loading import load_yolo as load
     else:
-        _check_ours(path)
+        checkpoint = read_tensors(path)
+        if (words := _words(checkpoint, options, device)) is not None:
+            return words
+        _check_ours(checkpoint)
         from napari_sam.models.yolo.nuclei import load_nuclei as load
     return load(path, options, device=device)
 
 
-def _check_ours(path: Path) -> None:
-    checkpoint = read_tensors(path)
+def _words(
+    checkpoint: Checkpoint, options: DetectorOptions, device: str
+) -> Detector | None:
+    """Return SAM 3 as a detector, None where it is something else."""
+    from napari_sam.models.sam3 import architecture as sam3
+
+    if not sam3.detect(checkpoint.tensors):
+        return None
+    from napari_sam.models.sam3.build import build_words
+    from napari_sam.models.sam3.words import Sam3Words
+
+    path = checkpoint.path
+    if not options.words:
+        raise ModelError(
+            f'{path}: SAM 3 finds what words say: give some, such as "nucleus" '
+            "(--words)"
+        )
+    network = build_words(checkpoint.tensors, source=str(path))
+    return Sam3Words(
+        network,
+        options.words,
+        name=path.name,
+        sha256=checkpoint.sha256,
+        options=options,
+        device=device,
+    )
+
+
+def _check_ours(checkpoint: Checkpoint) -> None:
+    path = checkpoint.path
     if checkpoint.metadata.get("architecture") == _YOLO:
         return
     from napari_sam.models.sam1 import architecture as sam1
     from napari_sam.models.sam2 import architecture as sam2
-    from napari_sam.models.sam3 import architecture as sam3
 
     ours = checkpoint.metadata.get("architecture", "").startswith(_POCKET)
     tensors = checkpoint.tensors
-    sams = sam1.detect(tensors) or sam2.detect(tensors) or sam3.detect(tensors)
+    sams = sam1.detect(tensors) or sam2.detect(tensors)
     if ours or sams:
         raise ModelError(
             f"{path}: this is a model that outlines what is clicked, not a detector; "

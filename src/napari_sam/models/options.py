@@ -23,6 +23,8 @@ class DetectorOptions:
         Most objects on a plane.
     classes : tuple of int, optional
         Only these; they keep their numbers.
+    words : tuple of str
+        What is looked for, where the detector understands words.
     """
 
     conf: float = 0.25
@@ -30,6 +32,7 @@ class DetectorOptions:
     imgsz: int | None = None
     max_det: int = 300
     classes: tuple[int, ...] | None = None
+    words: tuple[str, ...] = ()
 
 
 DEFAULTS = DetectorOptions()

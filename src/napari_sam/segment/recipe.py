@@ -46,6 +46,7 @@ def _check_fraction(value: float) -> float:
 
 Fraction = Annotated[float, AfterValidator(_check_fraction)]
 Index = Annotated[int, Field(ge=0, strict=True)]
+Word = Annotated[str, Field(min_length=1)]
 
 
 class Recipe(BaseModel):
@@ -106,6 +107,10 @@ class Recipe(BaseModel):
     )
     classes: Annotated[tuple[Index, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, description="Classes to keep, by number (from 0); by default all."
+    )
+    words: Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)] = Field(
+        default=(),
+        description="What to look for, for a detector that understands words (SAM 3).",
     )
     points_per_side: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32,

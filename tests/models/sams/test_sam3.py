@@ -1,9 +1,12 @@
 """SAM 3: known by its tensors, strictly loaded, and answering as upstream's modules.
 
-The real networks, but for the encoder: two blocks of its thirty-two. That answers equal
-those of Meta's own package is for benchmarks/sam3_parity.py, which needs an environment
-of its own.
+The real networks, but with two of the encoder's thirty-two blocks, and as few of other
+layers. That answers to clicks equal those of Meta's own package is for
+benchmarks/sam3_parity.py, which needs an environment of its own.
 """
+
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,12 +14,14 @@ import torch
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from napari_sam import load_model
+from napari_sam import annotate, load_detector, load_model
+from napari_sam.models.options import DetectorOptions
 from napari_sam.models.protocol import PromptableModel, StackModel
 from napari_sam.models.sam3.architecture import detect, for_prompts
-from napari_sam.models.sam3.build import build, empty
+from napari_sam.models.sam3.build import build, build_words, empty, empty_words
 from napari_sam.models.sam3.model import LOW, SIDE, Sam3Model
-from napari_sam.models.ultra import load_ultralytics
+from napari_sam.models.sam3.words import Sam3Words
+from napari_sam.models.ultra import load_ultralytics, quiet
 from napari_sam.types import ModelError, Prompt
 
 PATCH = "detector.backbone.vision_backbone.trunk.patch_embed.proj.weight"
@@ -29,14 +34,24 @@ NAMES = (
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_blocks():
-    """Let the encoder have two blocks: all would be 450 million random numbers."""
+    """Let everything have few layers: all would be 850 million random numbers."""
     builders = load_ultralytics("ultralytics.models.sam.build_sam3")
-    whole = builders.ViT
-    builders.ViT = lambda **options: whole(
-        **{**options, "depth": 2, "global_att_blocks": (1,)}
-    )
+    few = {
+        "ViT": {"depth": 2, "global_att_blocks": (1,)},
+        "VETextEncoder": {"layers": 2},
+        "TransformerEncoderFusion": {"num_layers": 1},
+        "TransformerDecoder": {"num_layers": 2},
+    }
+    whole = {name: getattr(builders, name) for name in few}
+    for name, layers in few.items():
+        setattr(builders, name, partial(cut, whole[name], layers))
     yield
-    builders.ViT = whole
+    for name, kind in whole.items():
+        setattr(builders, name, kind)
+
+
+def cut(whole, few, /, **options):
+    return whole(**{**options, **few})
 
 
 def as_meta(name):
@@ -217,3 +232,134 @@ def test_a_file_with_the_other_half_only_says_so(state, tmp_path):
     torch.save({k: t for k, t in state.items() if k.startswith("detector.")}, path)
     with pytest.raises(ModelError, match=r"this looks like SAM 3, but .* missing"):
         load_model(path, device="cpu")
+
+
+# Its other half: words.
+
+WORDS = ("nucleus", "dividing cell")
+
+
+@pytest.fixture(scope="module")
+def words_state(random_weights):
+    """Random weights of the other half at which it finds something."""
+    weights = random_weights(empty_words())
+    weights["transformer.decoder.presence_token_head.layers.2.bias"] += 4
+    return {f"detector.{name}": tensor for name, tensor in weights.items()}
+
+
+@pytest.fixture(scope="module")
+def words_network(words_state):
+    return build_words(words_state)
+
+
+@pytest.fixture(scope="module")
+def finder(words_network):
+    options = DetectorOptions(conf=0.3, iou=0.7, max_det=50)
+    return Sam3Words(
+        words_network, WORDS, name="sam3.pt", sha256="w", options=options, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def predictor(words_state, tmp_path_factory):
+    """Ultralytics' own, with the same weights."""
+    kind = load_ultralytics("ultralytics.models.sam").SAM3SemanticPredictor
+    with quiet():
+        made = kind(overrides={"conf": 0.3, "iou": 0.7, "device": "cpu"})
+        made.setup_model(build_words(words_state), verbose=False)
+    return made
+
+
+def agree(found, boxes, masks):
+    """Whether boxes (x0, y0, x1, y1, score, class) and masks are the same."""
+    assert len(found) == len(boxes) > 3
+    seen = boxes[:, [1, 0, 3, 2]].clip(0, [137, 420, 137, 420])
+    assert np.abs(found.boxes - seen).max() < 0.2
+    assert np.abs(found.scores - boxes[:, 4]).max() < 1e-4
+    assert np.array_equal(found.classes, boxes[:, 5].astype(int))
+    for ours, theirs in zip(found.masks, masks, strict=True):
+        wrong = (ours.full(theirs.shape) != theirs).sum()
+        assert wrong <= 2e-3 * theirs.size
+
+
+def see(finder, predictor, plane):
+    features = predictor.get_im_features(finder._image(plane))
+    return partial(predictor.inference_features, features, plane.shape)
+
+
+def test_words_are_found_as_upstream_finds_them(finder, predictor, plane):
+    (found,) = finder.detect([plane])
+    masks, boxes = see(finder, predictor, plane)(text=list(WORDS))
+    agree(found, boxes.numpy()[:50], masks.numpy()[:50])
+    assert finder.class_names == WORDS
+    assert found.outlined
+    assert len(set(found.classes.tolist())) > 1
+
+
+def test_examples_are_found_as_upstream_finds_them(finder, predictor, plane):
+    examples = np.array([(20, 100, 90, 300), (5, 5, 60, 80)], float)
+    found = finder.find_alike(plane, examples[:1], unlike=examples[1:])
+    masks, boxes = see(finder, predictor, plane)(
+        bboxes=examples[:, [1, 0, 3, 2]], labels=[1, 0]
+    )
+    agree(found, boxes.numpy()[:50], masks.numpy()[:50])
+    (again,) = finder.detect([plane])  # the words are those of before
+    assert len(again) and again.classes.max() < len(WORDS)
+    with pytest.raises(ModelError, match="at least one"):
+        finder.find_alike(plane, [])
+
+
+def test_classes_and_limits(words_network, finder, plane):
+    (every,) = finder.detect([plane])
+    wanted = int(every.classes[0])
+    few = DetectorOptions(conf=0.3, iou=0.7, max_det=2, classes=(wanted,))
+    named = {"name": "sam3.pt", "sha256": "w", "device": "cpu"}
+    some = Sam3Words(words_network, WORDS, options=few, **named)
+    (found,) = some.detect([plane])
+    assert 0 < len(found) <= 2
+    assert set(found.classes.tolist()) == {wanted}
+    for nothing in ((), ("  ",)):
+        with pytest.raises(ModelError, match="finds what words say"):
+            Sam3Words(words_network, nothing, **named)
+
+
+@pytest.fixture(scope="module")
+def whole(state, words_state, tmp_path_factory):
+    path = tmp_path_factory.mktemp("sam3") / "whole.pt"
+    torch.save({**words_state, **state}, path)
+    return path
+
+
+def test_one_file_is_model_and_detector(whole, plane):
+    assert isinstance(load_model(whole, device="cpu"), Sam3Model)
+    detector = load_detector(whole, words=["nucleus"], conf=0.2, device="cpu")
+    assert detector.class_names == ("nucleus",)
+    labels, objects = annotate(
+        plane.pixels, axes="YXS", detector=detector, min_area=1, conf=0.2
+    )
+    assert labels.max() == len(objects["id"]) > 0
+    assert set(objects["class_name"]) == {"nucleus"}
+    with pytest.raises(ModelError, match="finds what words say"):
+        load_detector(whole, device="cpu")
+
+
+def test_other_detectors_do_not_understand_words():
+    with pytest.raises(ModelError, match="does not understand words"):
+        load_detector("nuclei", words=["mitochondrion"])
+
+
+def test_the_half_for_words_is_loaded_strictly(words_state, state, tmp_path):
+    lacking = dict(words_state)
+    del lacking["detector.dot_prod_scoring.prompt_proj.weight"]
+    with pytest.raises(ModelError, match=r"asked for words, but .*prompt_proj"):
+        build_words(lacking)
+    path = tmp_path / "half.pt"
+    torch.save({k: t for k, t in state.items() if k.startswith("tracker.")}, path)
+    with pytest.raises(ModelError, match="asked for words, but"):
+        load_detector(path, words=["nucleus"], device="cpu")
+
+
+def test_what_reads_words_may_not_be_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip.tokenizer", None)
+    with pytest.raises(ModelError, match=r"napari-sam-annotator\[words\]"):
+        empty_words()

@@ -39,6 +39,15 @@ def detect(tensors: Mapping[str, Shaped]) -> bool:
     return any(name.startswith(_TRACKER) for name in tensors)
 
 
+def for_words(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Take the half that finds what words say, named as ultralytics does."""
+    found = {}
+    for name, tensor in tensors.items():
+        if not name.startswith(_TRACKER) and not name.endswith(_DERIVED):
+            found[name.removeprefix(_DETECTOR)] = tensor
+    return found
+
+
 def for_prompts(tensors: Mapping[str, T]) -> dict[str, T]:
     """Take the half that answers clicks, boxes and masks, named as ultralytics does.
 

@@ -5,15 +5,18 @@ Ultralytics itself loads what fits and leaves the rest at random.
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from napari_sam.models.sam1.build import load
-from napari_sam.models.sam3.architecture import for_prompts
+from napari_sam.models.sam3.architecture import for_prompts, for_words
 from napari_sam.models.ultra import load_ultralytics
+from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,6 +56,57 @@ def empty() -> nn.Module:
     with torch.random.fork_rng(devices=[]), _without_a_file(builders):
         network: nn.Module = builders.build_interactive_sam3("")
     return network
+
+
+def build_words(tensors: Mapping[str, Tensor], *, source: str = "") -> nn.Module:
+    """Build the half of SAM 3 that finds what words say; as `build`.
+
+    Returns
+    -------
+    nn.Module
+        ultralytics' `SAM3SemanticModel`.
+
+    Raises
+    ------
+    ModelError
+        Also if what reads words is not installed.
+    """
+    where = f"{source}: " if source else ""
+    what = f"{where}this looks like SAM 3, to be asked for words"
+    return load(empty_words(), for_words(tensors), what=what)
+
+
+def empty_words() -> nn.Module:
+    """Return the half for words with weights that mean nothing."""
+    builders: Any = load_ultralytics("ultralytics.models.sam.build_sam3")
+    tokenizer = _tokenizer()
+    clip = ModuleType("clip")
+    clip.simple_tokenizer = SimpleNamespace(  # type: ignore[attr-defined]
+        SimpleTokenizer=lambda: tokenizer
+    )
+    before = sys.modules.get("clip")
+    # Ultralytics asks for its own copy of CLIP, which no package index has; all that
+    # it takes from there is what reads words.
+    sys.modules["clip"] = clip
+    try:
+        with torch.random.fork_rng(devices=[]), _without_a_file(builders):
+            network: nn.Module = builders.build_sam3_image_model("")
+    finally:
+        del sys.modules["clip"]
+        if before is not None:
+            sys.modules["clip"] = before
+    return network
+
+
+def _tokenizer() -> Any:
+    try:
+        from open_clip.tokenizer import SimpleTokenizer
+    except ImportError as error:
+        raise ModelError(
+            "SAM 3 needs the package open_clip_torch to read words: install it with "
+            "pip install 'napari-sam-annotator[words]'"
+        ) from error
+    return SimpleTokenizer()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SIDE: Final = 1008  # of the encoder's input
 LOW: Final = 288  # of the low-resolution masks
 _GREY: Final = (0.5, 0.5, 0.5)  # mean and deviation; white is 1
-_BLOCKS: Final = "image_encoder.vision_backbone.trunk.blocks"
+BLOCKS: Final = "vision_backbone.trunk.blocks"
 
 
 class Sam3Model(Sam2Planes):
@@ -27,5 +27,10 @@ class Sam3Model(Sam2Planes):
 
     def _encoder_of(self, network: nn.Module, device: torch.device) -> ImageEncoder:
         return ImageEncoder(
-            network, device, blocks=_BLOCKS, side=SIDE, mean=_GREY, deviation=_GREY
+            network,
+            device,
+            blocks=f"image_encoder.{BLOCKS}",
+            side=SIDE,
+            mean=_GREY,
+            deviation=_GREY,
         )
