@@ -209,7 +209,7 @@ def annotate(
             imgsz=imgsz,
             max_det=max_det,
             classes=_numbers(classes, "--classes"),
-            words=_split(words or ""),
+            words=None if words is None else tuple(_split(words)),
             points_per_side=points_per_side,
             crop_layers=crop_layers,
             min_area=min_area,

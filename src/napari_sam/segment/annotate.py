@@ -181,7 +181,7 @@ def load_parts(
             imgsz=recipe.imgsz,
             max_det=recipe.max_det,
             classes=recipe.classes,
-            words=recipe.words,
+            words=recipe.words or (),
             points_per_side=recipe.points_per_side,
             crop_layers=recipe.crop_layers,
         )

@@ -108,8 +108,8 @@ class Recipe(BaseModel):
     classes: Annotated[tuple[Index, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None, description="Classes to keep, by number (from 0); by default all."
     )
-    words: Annotated[tuple[Word, ...], BeforeValidator(_as_tuple)] = Field(
-        default=(),
+    words: Annotated[tuple[Word, ...] | None, BeforeValidator(_as_tuple)] = Field(
+        default=None,
         description="What to look for, for a detector that understands words (SAM 3).",
     )
     points_per_side: Annotated[int, Field(ge=1, le=1024)] = Field(
@@ -179,7 +179,7 @@ class Recipe(BaseModel):
             raise ValueError("must name Y and X as in ZYX")
         return axes
 
-    @field_validator("channels", "classes")
+    @field_validator("channels", "classes", "words")
     @classmethod
     def _check_not_empty(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
         if values is not None and len(values) == 0:
