@@ -3,8 +3,8 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`find_stack`, `follow`, `complete`, `proofread`, `models`, `hover`, `outline`,
-`classes`, `live_loop`.
+`find_stack`, `follow`, `complete`, `proofread`, `seeing`, `models`, `hover`,
+`outline`, `classes`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
 """
@@ -25,6 +25,7 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QWidget
+from skimage.filters import sobel
 
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.sections.find_where import Choice
@@ -59,6 +60,7 @@ def main(names: list[str]) -> None:
             follow,
             complete,
             proofread,
+            seeing,
             models,
             hover,
             outline,
@@ -412,6 +414,32 @@ def follow() -> None:
     pause(0.6)
     scroll_to(panel, fold)
     shoot(viewer, "segment-17-follow")
+    viewer.close()
+    pause(0.5)
+
+
+def seeing() -> None:
+    """Show what models see of nuclei and another channel of the same place."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel)
+    # There is no second channel among the images that ship: the rims stand for one.
+    rims = np.stack([sobel(frame) for frame in np.asarray(desk.image.data, float)])
+    place = {key: getattr(desk.image, key) for key in ("scale", "units", "axis_labels")}
+    viewer.add_image(rims, name="membranes", blending="additive", **place)
+    desk.image.colormap, viewer.layers["membranes"].colormap = "red", "green"
+    panel.form.image.value = desk.image
+    fold = panel.seeing.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    panel.seeing.second.value = viewer.layers["membranes"]
+    wait(lambda: "membranes" in panel.seeing.says.text())
+    desk.click(desk.nuclei()[0])
+    desk.answered()
+    scroll_to(panel, fold)
+    shoot(viewer, "segment-19-seen")
     viewer.close()
     pause(0.5)
 

@@ -104,3 +104,38 @@ def test_an_axis_that_other_rooms_do_not_know_is_said():
     source = Source(np.zeros((2, 2, 2, 8, 9)), "big", (2, 2, 2, 8, 9), "PTZ", False)
     with pytest.raises(ImageError, match="more axes than time and depth"):
         source.stack()
+
+
+def test_several_images_become_the_channels_of_one(frames):
+    nuclei = Source.from_layer(Image(frames, name="nuclei"))
+    other = Source.from_layer(Image(frames[:, ::-1] // 3, name="b"))
+    seen = nuclei.seen([other])
+    pixels = seen.read((1,))
+    assert pixels.shape == (*frames.shape[1:], 2)
+    assert np.array_equal(pixels[..., 0], frames[1])
+    assert np.array_equal(pixels[..., 1], frames[1, ::-1] // 3)
+    (first, second) = seen.contrast().ranges
+    assert np.allclose(3 * np.array(second), first, atol=3)  # each has its own
+    plane = seen.plane((1,), seen.contrast())
+    mirrored = plane.pixels[::-1, :, 0].astype(int)
+    assert np.abs(plane.pixels[..., 1] - mirrored).max() <= 1
+    assert not plane.pixels[..., 2].any()
+
+
+def test_contrast_is_measured_or_said(frames):
+    source = Source.from_layer(Image(frames, name="nuclei"))
+    assert source.contrast() == source.normalization("stack")
+    assert source.seen(mode="plane").contrast().ranges is None
+    assert source.seen(ranges=[(10.0, 90.0)]).contrast().ranges == ((10.0, 90.0),)
+
+
+def test_channels_that_do_not_fit_are_refused(frames):
+    source = Source.from_layer(Image(frames, name="nuclei"))
+    short = Source.from_layer(Image(frames[:2], name="short"))
+    with pytest.raises(ImageError, match=r'"short" cannot be a channel beside "nuc'):
+        source.seen([short])
+    with pytest.raises(ImageError, match="3 are the most"):
+        source.seen([source, source, source])
+    colour = Source.from_layer(Image(np.zeros((4, 5, 3), np.uint8), rgb=True, name="c"))
+    with pytest.raises(ImageError, match="it is in colour"):
+        colour.seen([source])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from napari_sam.images import (
     open_image,
 )
 from napari_sam.images.axes import letter_of
+from napari_sam.images.channels import MAX_CHANNELS
 from napari_sam.types import ImageError, NapariSamError
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Source:
     stack_axes : str
         One letter for each axis in front of height and width, for example "TZ".
     rgb : bool
+    others : tuple of array-like
+        Further channels, of the same shape each.
+    mode : {"stack", "plane"}
+        Whether all planes have the same contrast.
+    ranges : tuple of (low, high), optional
+        What becomes dark and bright, for each channel; None: it is measured.
     """
 
     data: Any
@@ -52,6 +59,9 @@ class Source:
     shape: tuple[int, ...]
     stack_axes: str
     rgb: bool
+    others: tuple[Any, ...] = ()
+    mode: Mode = "stack"
+    ranges: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def from_layer(cls, layer: Any) -> Source:
@@ -73,6 +83,43 @@ class Source:
         letters = stack_letters(tuple(layer.axis_labels)[: len(shape) - 2])
         return cls(data, str(layer.name), shape, letters, bool(layer.rgb))
 
+    def seen(
+        self,
+        others: Sequence[Source] = (),
+        mode: Mode = "stack",
+        ranges: Sequence[tuple[float, float]] | None = None,
+    ) -> Source:
+        """Return the same image, to be shown to models in another way.
+
+        Parameters
+        ----------
+        others : sequence of Source
+            Become the second and the third channel.
+        mode : {"stack", "plane"}
+        ranges : sequence of (low, high), optional
+            In raw intensities, for each channel; instead of `mode`.
+
+        Raises
+        ------
+        ImageError
+            If there are too many channels, or one does not fit this image.
+        """
+        if len(others) >= MAX_CHANNELS or (others and self.rgb):
+            what = "it is in colour" if self.rgb else f"{MAX_CHANNELS} are the most"
+            raise ImageError(f'"{self.name}" cannot have so many channels: {what}')
+        for other in others:
+            if other.rgb or other.shape != self.shape:
+                raise ImageError(
+                    f'"{other.name}" cannot be a channel beside "{self.name}": '
+                    f"{_sides(other)} are not {_sides(self)}"
+                )
+        return replace(
+            self,
+            others=tuple(other.data for other in others),
+            mode=mode,
+            ranges=None if ranges is None else tuple(ranges),
+        )
+
     def holds(self, layer: Any) -> bool:
         """Whether this is still what the layer shows."""
         data = layer.data[0] if layer.multiscale else layer.data
@@ -87,7 +134,7 @@ class Source:
         return math.prod(self.stack_shape)
 
     def read(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
-        """Read one plane, (H, W) or (H, W, C).
+        """Read one plane, (H, W), or (H, W, C) of colour or several channels.
 
         Raises
         ------
@@ -95,7 +142,12 @@ class Source:
             If whatever is behind the layer cannot deliver it.
         """
         try:
-            return np.asarray(self.data[index])
+            pixels = np.asarray(self.data[index])
+            if not self.others:
+                return pixels
+            return np.stack(
+                [pixels, *(np.asarray(other[index]) for other in self.others)], axis=-1
+            )
         except (NapariSamError, MemoryError):
             raise
         except Exception as error:  # readers raise nearly anything
@@ -104,6 +156,12 @@ class Source:
                 f'the pixels of "{self.name}" at ({where}) cannot be read ({error}): '
                 "check that the file behind this layer is still there"
             ) from error
+
+    def contrast(self) -> Normalization:
+        """Return what becomes dark and bright, measured where nobody has said it."""
+        if self.ranges is not None:
+            return Normalization("stack", self.ranges)
+        return self.normalization(self.mode)
 
     def normalization(self, mode: Mode) -> Normalization:
         """Find the contrast from at most 16 evenly spaced planes."""
@@ -135,6 +193,11 @@ class Source:
         """Read one plane as a model sees it."""
         pixels = self.read(index)
         return make_plane(pixels, normalization, rgb=self.rgb, index=index)
+
+
+def _sides(source: Source) -> str:
+    colour = " in colour" if source.rgb else ""
+    return f"{' × '.join(map(str, source.shape))} pixels{colour}"
 
 
 def stack_letters(names: Sequence[str]) -> str:

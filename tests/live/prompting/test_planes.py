@@ -179,3 +179,23 @@ def test_memory_is_counted_wherever_it_is(model, frames):
     features = model.features(embedding)
     parts = features.coarse, features.fine, features.dense, features.pixels
     assert nbytes_of(embedding) == sum(part.nbytes for part in parts)
+
+
+def test_a_plane_that_was_read_before_it_was_to_look_otherwise_is_read_again(
+    pump, make, long, model
+):
+    planes = make()
+    planes.want((3,), ())  # it is being read now
+    planes.see(long.seen(ranges=[(0.0, 20_000.0)]))
+    planes.want((3,), ())
+    pump.until(idle(planes))
+    dark, bright = (
+        model.encode(long.plane((3,), contrast)).tiles[0].features.pixels
+        for contrast in (
+            long.contrast(),
+            long.seen(ranges=[(0.0, 20_000.0)]).contrast(),
+        )
+    )
+    assert not np.array_equal(dark, bright)
+    seen = planes.get((3,)).embedding.tiles[0].features.pixels
+    assert np.array_equal(seen, bright)

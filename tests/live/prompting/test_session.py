@@ -288,3 +288,23 @@ def test_two_sessions_do_not_disturb_each_other(
     pump.until(answered(opened))
     assert all(one.mask is not None for one in opened.suggestions.values())
     assert not other.suggestions
+
+
+def test_what_is_open_is_asked_anew_when_the_image_is_seen_otherwise(
+    pump, opened, draw, answered
+):
+    opened.ask("a", (0,), draw.on(1))
+    pump.until(answered(opened))
+    source, before = opened.source, opened.suggestions["a"].mask
+    # All that is brighter than the background is as bright as can be now.
+    opened.see(source.seen(ranges=[(0.0, 20_000.0)]))
+    assert opened.suggestions["a"].waiting
+    assert opened.prepared((0,)) is None
+    pump.until(answered(opened))
+    after = opened.suggestions["a"].mask
+    assert after.area != before.area
+    opened.see(source)
+    pump.until(answered(opened))
+    again = opened.suggestions["a"].mask
+    assert (again.box, again.area) == (before.box, before.area)
+    assert np.array_equal(again.data, before.data)

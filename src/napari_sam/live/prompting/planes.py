@@ -104,6 +104,14 @@ class Planes:
         self._refused.clear()
         self._neighbours = []
 
+    def see(self, source: Source) -> None:
+        """Prepare the same planes anew: models are to see them in another way."""
+        for index in tuple(self._jobs):
+            self._drop(index)
+        self._reader = Reader(source)
+        self._kept.clear()
+        self._refused.clear()
+
     def use(self, model: PromptableModel | None, lane: LaneHandle | None) -> None:
         """Prepare planes for another model; what is read stays."""
         for job in self._jobs.values():
@@ -203,14 +211,14 @@ class Planes:
             self._threads.run(
                 "read",
                 partial(self._reader.look, index),
-                partial(self._read, index),
-                partial(self._not_read, index),
+                partial(self._read, self._reader, index),
+                partial(self._not_read, self._reader, index),
             )
             return
 
-    def _read(self, index: Index, look: Look) -> None:
+    def _read(self, reader: Reader, index: Index, look: Look) -> None:
         self._reading = None
-        if index not in self._wishes:
+        if index not in self._wishes or reader is not self._reader:
             self._next()
         elif look.plane is None:
             self._keep(index, Prepared(None, look.problem))
@@ -219,9 +227,12 @@ class Planes:
             self._encode(index, job)
             self._next()
 
-    def _not_read(self, index: Index, error: Exception) -> None:
+    def _not_read(self, reader: Reader, index: Index, error: Exception) -> None:
         self._reading = None
-        self._fail(index, error)
+        if reader is self._reader:
+            self._fail(index, error)
+        else:
+            self._next()
 
     def _encode(self, index: Index, job: _Job) -> None:
         job.priority, job.begun = self._wishes[index], False

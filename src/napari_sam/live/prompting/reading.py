@@ -59,7 +59,7 @@ class Reader:
 
     def _read(self, index: Index) -> tuple[npt.NDArray[Any], Plane]:
         if self._contrast is None:
-            self._contrast = self.source.normalization("stack")
+            self._contrast = self.source.contrast()
         pixels = self.source.read(index)
         rgb = self.source.rgb
         return pixels, make_plane(pixels, self._contrast, rgb=rgb, index=index)

@@ -88,6 +88,20 @@ class Session(Listing):
         self._go_on()
         self._flush()
 
+    def see(self, source: Source) -> None:
+        """Show the same image to models in another way; what is open is asked anew."""
+        if self.source is None:
+            return
+        self.source = source
+        self._answering.stop()
+        self._planes.see(source)
+        for key in self._board:
+            self._board.update(self._board[key].again())
+            self._news.redraw([self._board[key]])
+        self._go_on()
+        self._flush()
+        self.on_prepared("")
+
     def attach(self, store: LabelStore) -> None:
         """Let objects go to other labels of the same image from now on."""
         self._commits.clear()

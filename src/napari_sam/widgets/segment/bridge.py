@@ -165,6 +165,12 @@ class Bridge:
             desk.use("click")
             self._told.tool_changed()
 
+    def see(self, source: Source) -> None:
+        """Show the image to models in another way from now on; objects stay."""
+        self.following.stop()
+        self.finder.cancel()
+        self.session.see(source)
+
     def leave(self) -> None:
         """Label nothing any more; the objects stay in their layer."""
         desk, self.desk, self._shown = self.desk, None, None

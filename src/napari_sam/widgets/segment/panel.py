@@ -29,6 +29,7 @@ from napari_sam.widgets.segment.sections.models import Models
 from napari_sam.widgets.segment.sections.progress import Completeness
 from napari_sam.widgets.segment.sections.proofread import Proofread
 from napari_sam.widgets.segment.sections.saving import Saving
+from napari_sam.widgets.segment.sections.seeing import Seeing
 from napari_sam.widgets.segment.view import View
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Segment(QWidget):
         self.view.fold("Classes", self.classes)
         self.complete = Completeness(self.bridge)
         self.view.fold("What is complete", self.complete)
+        self.seeing = Seeing(viewer, self.bridge, self.noticed)
+        self.view.fold("What the model sees", self.seeing)
         self.models = Models(self.form, self.noticed)
         self.view.fold("Models", self.models)
         self.saving = Saving(self, self.bridge, self.noticed)
@@ -114,6 +117,7 @@ class Segment(QWidget):
             self._leaving.ignore()
             self.models.end()
             self.classes.end()
+            self.seeing.end()
             self.bridge.close()
 
         self.destroyed.connect(destroyed)
@@ -288,6 +292,7 @@ class Segment(QWidget):
     def _layers_changed(self, event: Any = None) -> None:
         active = self._viewer.layers.selection.active
         self.form.offer_images(images(self._viewer), active)
+        self.seeing.offer()
         self.layers_changed()
 
     def _listen(self, on: bool) -> None:
@@ -330,6 +335,7 @@ class Segment(QWidget):
         self.models.end()
         self.classes.end()
         self.proofread.end()
+        self.seeing.end()
         for timer in (self._warm, self._tick, self._unsay):
             timer.stop()
         self.bridge.close()
