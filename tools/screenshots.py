@@ -439,7 +439,7 @@ def seeing() -> None:
     desk.click(desk.nuclei()[0])
     desk.answered()
     scroll_to(panel, fold)
-    shoot(viewer, "segment-19-seen")
+    shoot(viewer, "segment-20-seen")
     viewer.close()
     pause(0.5)
 
