@@ -239,7 +239,7 @@ def proofread() -> None:
 
 
 def models() -> None:
-    """Show which models there are, and what is known of one that can be had."""
+    """Show which models there are, and what getting one would fetch."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 900)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
@@ -251,9 +251,12 @@ def models() -> None:
     tree = panel.models.tree
     wait(lambda: tree.topLevelItem(0).child(0).text(1) != "")
     tree.topLevelItem(1).child(1).setSelected(True)
+    panel.models.get.click()
+    box = panel.models.box
+    wait(lambda: box.getting.state.phase == "offered")
     # The folder of these pictures is nobody's.
-    about = panel.models.about
-    about.setText(about.text().replace(os.environ["NAPARI_SAM_HOME"], "…/napari-sam"))
+    for said in (panel.models.about, box.says):
+        said.setText(said.text().replace(os.environ["NAPARI_SAM_HOME"], "…/napari-sam"))
     pause(0.5)
     scroll_to(panel, fold)
     pause(0.5)
