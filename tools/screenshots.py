@@ -3,7 +3,7 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`find_stack`, `follow`, `complete`, `proofread`, `seeing`, `models`, `hover`,
+`find_stack`, `follow`, `fill`, `complete`, `proofread`, `seeing`, `models`, `hover`,
 `outline`, `classes`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
@@ -58,6 +58,7 @@ def main(names: list[str]) -> None:
             find_all,
             find_stack,
             follow,
+            fill,
             complete,
             proofread,
             seeing,
@@ -241,7 +242,7 @@ def proofread() -> None:
 
 
 def models() -> None:
-    """Show which models there are, and what is known of one that can be had."""
+    """Show which models there are, and what getting one would fetch."""
     viewer = napari.Viewer()
     viewer.window.resize(1280, 900)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
@@ -253,9 +254,12 @@ def models() -> None:
     tree = panel.models.tree
     wait(lambda: tree.topLevelItem(0).child(0).text(1) != "")
     tree.topLevelItem(1).child(1).setSelected(True)
+    panel.models.get.click()
+    box = panel.models.box
+    wait(lambda: box.getting.state.phase == "offered")
     # The folder of these pictures is nobody's.
-    about = panel.models.about
-    about.setText(about.text().replace(os.environ["NAPARI_SAM_HOME"], "…/napari-sam"))
+    for said in (panel.models.about, box.says):
+        said.setText(said.text().replace(os.environ["NAPARI_SAM_HOME"], "…/napari-sam"))
     pause(0.5)
     scroll_to(panel, fold)
     pause(0.5)
@@ -414,6 +418,39 @@ def follow() -> None:
     pause(0.6)
     scroll_to(panel, fold)
     shoot(viewer, "segment-17-follow")
+    viewer.close()
+    pause(0.5)
+
+
+def fill() -> None:
+    """Show a plant nucleus that is outlined on three slices and filled in between."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    desk = Desk(viewer, panel, "plant_nuclei_3d", _SLICE)
+    pixels = desk.image.data[_SLICE]
+    place, other = sorted(
+        desk.nuclei(), key=lambda at: -float(pixels[round(at[0]), round(at[1])])
+    )[:2]
+    for index, modifier in ((_SLICE, PLAIN), (_SLICE + 3, SHIFT), (_SLICE - 3, SHIFT)):
+        viewer.dims.set_current_step(0, index)
+        wait(lambda: panel.bridge.session.status.phase == "ready")
+        desk.click(place)
+        desk.answered()
+        desk.press(Qt.Key.Key_Return, modifier)
+        pause(0.5)
+    fold = panel.follow.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    panel.follow.fill.one.click()
+    wait(lambda: panel.bridge.filling.state.phase == "done")
+    viewer.dims.set_current_step(0, _SLICE + 2)
+    desk.click(other)
+    desk.answered()
+    scroll_to(panel, fold)
+    pause(0.6)
+    shoot(viewer, "segment-19-fill")
     viewer.close()
     pause(0.5)
 

@@ -22,6 +22,7 @@ from napari_sam.models.parts import (
     version_of,
     write_json,
 )
+from napari_sam.models.wire import Wire
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     from napari_sam.models.parts import Progress
 
-_CHUNK: Final = 1 << 18
-_WAIT: Final = (15, 60)  # seconds to connect, and between two pieces
 _PAGE: Final = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml")
 
 
@@ -46,7 +45,8 @@ def fetch(url: str, path: Path, progress: Progress) -> Path:
         Where it will lie once it was checked: see `settle`.
     progress : callable
         Is called with the bytes that are here and those there will be (None if the
-        server does not say). What it raises ends the download; what came is kept.
+        server does not say, or has not yet), several times a second also while
+        nothing comes. What it raises ends the download at once; what came is kept.
 
     Returns
     -------
@@ -67,13 +67,30 @@ def fetch(url: str, path: Path, progress: Progress) -> Path:
     return part_of(path)
 
 
+class _Told:
+    """What progress was told last, to be told again while nothing comes."""
+
+    def __init__(self, progress: Progress, have: int) -> None:
+        self._progress = progress
+        self._last: tuple[int, int | None] = have, None
+
+    def __call__(self, have: int, total: int | None) -> None:
+        self._last = have, total
+        self._progress(have, total)
+
+    def again(self) -> None:
+        self._progress(*self._last)
+
+
 def _attempt(url: str, path: Path, progress: Progress) -> bool:
     """Ask once; False if the server refuses to go on where we stopped."""
     have, version = _have(url, path)
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": version}
-    with requests.get(url, headers=headers, stream=True, timeout=_WAIT) as answer:
+    told = _Told(progress, have)
+    with Wire(url, headers, told.again) as wire:
+        answer = wire.answer
         if have and answer.status_code == requests.codes.requested_range:
             # There is no rest: either all of it came already, or more than all.
             return answer.headers.get("Content-Range") == f"bytes */{have}"
@@ -82,7 +99,7 @@ def _attempt(url: str, path: Path, progress: Progress) -> bool:
             have = 0
         elif _start(answer) != have or _version(answer) not in ("", version):
             return False  # servers that do not understand If-Range
-        _receive(url, answer, path, have, progress)
+        _receive(url, wire, path, have, told)
     return True
 
 
@@ -135,9 +152,8 @@ def _start(answer: requests.Response) -> int | None:
     return int(match[1]) if match else None
 
 
-def _receive(
-    url: str, answer: requests.Response, path: Path, have: int, progress: Progress
-) -> None:
+def _receive(url: str, wire: Wire, path: Path, have: int, progress: Progress) -> None:
+    answer = wire.answer
     total = _total(url, answer, have)
     if not have:
         part_of(path).write_bytes(
@@ -147,7 +163,7 @@ def _receive(
         write_json(version_of(path), note)
     progress(have, total)
     with part_of(path).open("ab") as file:
-        for chunk in answer.iter_content(_CHUNK):
+        for chunk in wire.chunks():
             if not have and chunk.lstrip(b"\xef\xbb\xbf \t\r\n")[:9].lower().startswith(
                 _PAGE
             ):

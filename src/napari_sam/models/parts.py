@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int | None], None]
 
-KEPT: Final = "what came is kept, the same command goes on from there"
+KEPT: Final = "what came is kept, the next try goes on from there"
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 

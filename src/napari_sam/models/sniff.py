@@ -19,10 +19,12 @@ from napari_sam.models.pickles import PickleError, Program, read_program
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import IO
 
 _HEAD: Final = 512
+_PIECE: Final = 1 << 20  # bytes that are hashed at once
 _PICKLE_LIMIT: Final = 1 << 26  # a checkpoint's pickle holds names, not weights
 _UNPACKED_LIMIT: Final = 4  # torch stores weights as they are; random ones do not pack
 _LEGACY_MAGIC: Final = 0x1950A86A20F9469CFC6C.to_bytes(10, "little")
@@ -91,10 +93,14 @@ def inspect_file(path: Path) -> Contents:
         ) from error
 
 
-def file_sha256(path: Path) -> str:
-    """Return the hash of a file as hexadecimal text."""
+def file_sha256(path: Path, tick: Callable[[], None] = lambda: None) -> str:
+    """Return the hash of a file as hexadecimal text; what `tick` raises ends it."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            tick()
+    return digest.hexdigest()
 
 
 def _regular_size(path: Path) -> int:

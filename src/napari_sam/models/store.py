@@ -36,6 +36,7 @@ MIRROR: Final = "NAPARI_SAM_MIRROR"
 
 _HOME: Final = "NAPARI_SAM_HOME"
 _NOTES: Final = "remembered.json"
+_PIECE: Final = 1 << 22  # bytes that are copied at once
 _LOOK: Final = 0.2  # seconds between two looks at another process's lock
 _HEX: Final = re.compile(r"[0-9a-f]{6,64}")
 
@@ -66,6 +67,37 @@ class Checked:
     sha256: str
     trust: Trust
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a download would do, before anything is fetched.
+
+    Attributes
+    ----------
+    known : Known
+    source : str
+        The address, or the file in the offline folder, that it comes from.
+    path : Path
+        Where it will lie.
+    have : int
+        Bytes that came already; it goes on from there, if it still can.
+    vouched : bool
+        There is a hash to check it against. Otherwise nothing but the person's word
+        says that it is right.
+    free : int or None
+        Bytes that are free where it will lie, as far as that is known.
+    here : bool
+        The file is there already, and right: nothing would be fetched.
+    """
+
+    known: Known
+    source: str
+    path: Path
+    have: int
+    vouched: bool
+    free: int | None
+    here: bool
 
 
 def models_folder() -> Path:
@@ -104,8 +136,28 @@ class Store:
                 return folder / known.stored
         return None
 
-    def check(self, known: Known, path: Path) -> Checked:
-        """Hash a file, and compare that with what is known.
+    def plan(self, known: Known) -> Plan:
+        """Say what `download` would do; reads files, fetches nothing.
+
+        Raises
+        ------
+        ModelError
+            If it cannot be had, or what is in its place is something else.
+        """
+        path = self.folder / known.stored
+        here = path.is_file()
+        if here and (found := self.check(known, path)).trust is Trust.WRONG:
+            raise _wrong(known, found)
+        source = str(path) if here else self._source(known)
+        part = part_of(path)
+        have = part.stat().st_size if part.is_file() and _is_url(source) else 0
+        vouched = bool(known.hashes or self._remembered(known))
+        return Plan(known, source, path, have, vouched, _free(self.folder), here)
+
+    def check(
+        self, known: Known, path: Path, tick: Callable[[], None] = lambda: None
+    ) -> Checked:
+        """Hash a file, and compare that with what is known; `tick` may raise to end it.
 
         Raises
         ------
@@ -113,7 +165,7 @@ class Store:
             If it cannot be read.
         """
         try:
-            sha256 = file_sha256(path)
+            sha256 = file_sha256(path, tick)
             wrong = next(
                 (h for h in known.hashes if not _has_hash(path, sha256, h)), None
             )
@@ -175,7 +227,11 @@ class Store:
         return path
 
     def download(
-        self, known: Known, progress: Progress, ask: Callable[[str], bool]
+        self,
+        known: Known,
+        progress: Progress,
+        ask: Callable[[str], bool],
+        waits: Callable[[], None] = lambda: None,
     ) -> Checked:
         """Get a checkpoint into our folder, checked.
 
@@ -187,6 +243,8 @@ class Store:
         ask : callable
             Is asked one question where nothing but the person's word says that the
             file is right; False means no.
+        waits : callable
+            Is called again and again while somebody else fetches the same file.
 
         Raises
         ------
@@ -194,7 +252,7 @@ class Store:
             If it cannot be had, is not what it should be, or the answer was no.
         """
         path = self.folder / known.stored
-        with self._alone(path, progress):
+        with self._alone(path, progress, waits):
             if path.is_file():
                 found = self.check(known, path)
                 if found.trust is Trust.WRONG:
@@ -206,7 +264,8 @@ class Store:
             if not known.hashes and not self._remembered(known):
                 _agree(known, f"It comes from {source}", ask)
             part = self._get(source, path, progress)
-            found = self.check(known, part)
+            size = part.stat().st_size
+            found = self.check(known, part, lambda: progress(size, size))
             if found.trust is Trust.WRONG:
                 drop(path)
                 raise ModelError(
@@ -247,18 +306,22 @@ class Store:
             return fetch(source, path, progress)
         part = part_of(path)
         try:
-            shutil.copyfile(source, part)
+            size = os.stat(source).st_size
+            with open(source, "rb") as file, part.open("wb") as copy:
+                while piece := file.read(_PIECE):
+                    copy.write(piece)
+                    progress(copy.tell(), size)
         except OSError as error:
             raise ModelError(
                 f"{source}: the file cannot be copied to {path.parent} "
                 f"({error.strerror}); free some space, and check the permissions"
             ) from error
-        size = part.stat().st_size
-        progress(size, size)
         return part
 
     @contextmanager
-    def _alone(self, path: Path, progress: Progress) -> Iterator[None]:
+    def _alone(
+        self, path: Path, progress: Progress, waits: Callable[[], None]
+    ) -> Iterator[None]:
         """Let no other process fetch the same file; wait until it has."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -267,6 +330,7 @@ class Store:
                 try:
                     lock.acquire(timeout=_LOOK)
                 except Timeout:
+                    waits()
                     progress(0, None)  # so that waiting can be cancelled
                 else:
                     break
@@ -312,6 +376,15 @@ def stored_path(name: str) -> Path | None:
     return None if known is None else Store().require(known)
 
 
+def _free(folder: Path) -> int | None:
+    """Return how many bytes there is room for."""
+    there = next((one for one in (folder, *folder.parents) if one.is_dir()), None)
+    try:
+        return None if there is None else shutil.disk_usage(there).free
+    except OSError:
+        return None
+
+
 def _is_url(text: str) -> bool:
     return text.startswith(("http://", "https://"))
 
@@ -342,5 +415,5 @@ def _agree(known: Known, where: str, ask: Callable[[str], bool]) -> None:
 def _wrong(known: Known, found: Checked) -> ModelError:
     return ModelError(
         f"{found.path}: this is not {known.title}: {found.why}; delete or move the "
-        f"file, then run: napari-sam models download {known.name}"
+        f"file, then get it again (napari-sam models download {known.name})"
     )

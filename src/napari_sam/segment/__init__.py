@@ -9,6 +9,7 @@ from napari_sam.segment.annotate import (
     plane_number,
     planes_text,
 )
+from napari_sam.segment.between import Filled, between, fill_between
 from napari_sam.segment.clean import clean_mask
 from napari_sam.segment.compose import compose
 from napari_sam.segment.edges import find_edges
@@ -41,6 +42,7 @@ __all__ = [
     "AnnotationWarning",
     "Clicks",
     "Comparison",
+    "Filled",
     "LabelError",
     "PlaneResult",
     "Propagation",
@@ -50,10 +52,12 @@ __all__ = [
     "StackLinker",
     "annotate",
     "annotate_plane",
+    "between",
     "clean_mask",
     "compare_labels",
     "compose",
     "empty_table",
+    "fill_between",
     "find_edges",
     "find_everything",
     "iter_annotate",

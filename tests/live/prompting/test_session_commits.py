@@ -298,3 +298,96 @@ def test_nothing_to_add(pump, opened, listener, draw, answered):
     assert "not belong" in listener.refusals[-1]
     assert "a" in opened.suggestions
     assert len(opened.history) == 1
+
+
+def test_a_suggestion_is_added_to_an_object_on_another_slice(
+    pump, opened, draw, answered, labels
+):
+    kept = []
+    opened.on_kept = kept.append
+    opened.ask("a", (0,), draw.on(1))
+    pump.until(answered(opened))
+    opened.commit()
+    before = labels.copy()
+    opened.look_at((1,))
+    opened.ask("b", (1,), draw.on(1))
+    pump.until(answered(opened))
+    mask = opened.suggestions["b"].mask
+    opened.class_id = 3  # of new ones: this is none
+    opened.commit(into=1)
+    assert kept == [1, 1]
+    assert set(opened.store.records) == {1} and opened.store.next_id == 2
+    assert np.array_equal(labels[1] == 1, mask.full(labels.shape[1:]))
+    assert np.array_equal(labels[0], before[0])
+    record = opened.store.records[1]
+    assert [plane.index for plane in record.prompts] == [(0,), (1,)]
+    assert (record.class_id, record.reviewed) == (0, False)
+    assert opened.history.undo_text == "Add to object 1"
+    assert opened.undo()
+    assert np.array_equal(labels, before)
+    assert opened.suggestions["b"].object_id is None
+    assert [plane.index for plane in opened.store.records[1].prompts] == [(0,)]
+    assert opened.redo()
+    assert (labels[1] == 1).sum() == mask.area
+
+
+def test_on_the_same_slice_it_is_one_more_piece(pump, opened, draw, answered, labels):
+    for number in (1, 2):
+        opened.ask("a", (0,), draw.on(number))
+        pump.until(answered(opened))
+        mask = opened.suggestions["a"].mask.full(labels.shape[1:])
+        before = labels[0] == 1
+        opened.commit(into=1 if number == 2 else None)
+    assert np.array_equal(labels[0] == 1, before | mask)
+    ((plane),) = opened.store.records[1].prompts
+    assert len(plane.marks) == 2
+
+
+def test_others_keep_their_pixels_when_one_gets_more(
+    pump, opened, draw, answered, labels
+):
+    opened.ask("a", (0,), draw.on(1))
+    opened.ask("b", (1,), draw.on(2))
+    pump.until(answered(opened))
+    opened.commit()
+    opened.ask("c", (0,), draw.on(1))
+    pump.until(answered(opened))
+    own = (labels[0] == 1).copy()
+    opened.commit(into=2)
+    assert (labels[0][own] == 1).all()
+
+
+def test_an_answer_that_is_still_coming_is_added_to_the_object_too(
+    pump, opened, draw, answered, labels
+):
+    opened.ask("a", (0,), draw.on(1))
+    pump.until(answered(opened))
+    opened.commit()
+    opened.ask("b", (1,), draw.on(1))
+    opened.commit(into=1)
+    assert opened.history.undo_text == "Add to object 1"
+    pump.until(lambda: not opened.suggestions)
+    assert (labels[1] == 1).any()
+    assert set(opened.store.records) == {1}
+
+
+def test_one_that_was_opened_again_stays_itself(pump, opened, draw, answered, labels):
+    for key, number in (("a", 1), ("b", 2)):
+        opened.ask(key, (0,), draw.on(number))
+    pump.until(answered(opened))
+    opened.commit()
+    before = labels.copy()
+    opened.reopen(2, (0,))
+    opened.commit(into=1)
+    assert np.array_equal(labels, before)
+
+
+def test_nothing_is_added_to_an_object_that_is_gone(
+    pump, opened, listener, draw, answered, labels
+):
+    opened.ask("a", (0,), draw.on(1))
+    pump.until(answered(opened))
+    opened.commit(into=7)
+    assert not labels.any()
+    assert "no object 7 any more" in listener.refusals[-1]
+    assert list(opened.suggestions) == ["a"]

@@ -96,11 +96,17 @@ def test_it_says_what_can_be_had(panel, known, home):
     about = select(panel, known.title)
     for text in (known.good_for, known.licence, known.file, known.where):
         assert text in html.unescape(about)
-    assert "Nothing is downloaded unasked" in about
+    assert ("Nothing is downloaded unasked" in about) == bool(known.url)
+    assert ("agree to its publisher's terms" in html.unescape(about)) != bool(known.url)
+    assert panel.models.get.isEnabled() == bool(known.url)
     assert str(home / "models") in about
-    assert (f"models download {known.name}" in about) == bool(known.url)
     assert rows(panel)[known.title].text(1).endswith("B")
     assert not panel.models.use.isEnabled()
+
+
+def test_it_says_what_understands_words(panel):
+    text = panel.models.understand.text()
+    assert all(name in text for name in ("SAM 3", "YOLOE", "YOLO-World"))
 
 
 def test_a_file_that_is_no_model_is_refused_in_one_line(panel, qtbot, tmp_path):

@@ -45,6 +45,7 @@ class LabelStore(Objects):
         rule: Rule,
         *,
         object_id: int | None = None,
+        joins: bool = False,
         **about: Any,
     ) -> Change | Refusal:
         """Add an object, or give one new pixels on a plane.
@@ -58,6 +59,8 @@ class LabelStore(Objects):
             What happens where other objects are.
         object_id : int, optional
             Its pixels on this plane are replaced. Without it the object is new.
+        joins : bool
+            The pixels that it has on this plane stay its own, too.
         **about
             Fields of its record. Of the `prompts` that it has, those on other
             planes are kept.
@@ -70,7 +73,9 @@ class LabelStore(Objects):
         number = self.next_id if object_id is None else object_id
         known = number in self.records
         pen = self._pen()
-        refused = self._lay(pen, self._checked(index), mask, rule, number, about)
+        refused = self._lay(
+            pen, self._checked(index), mask, rule, number, about, joins=joins
+        )
         return refused or pen.done(f"{'Change' if known else 'Add'} object {number}")
 
     def add_all(
@@ -162,6 +167,8 @@ class LabelStore(Objects):
         number: int,
         about: Mapping[str, Any],
         min_kept: float = 0.0,
+        *,
+        joins: bool = False,
     ) -> Refusal | None:
         """Write one object, or return why not."""
         if not self._fits(number):
@@ -171,7 +178,7 @@ class LabelStore(Objects):
             self._make_room(pen, index, box, data, number)
         own = self._extents.box(number, index)
         region = union(own, box) if data.size else box
-        after = pixels(self.labels, index, region)
+        before = after = pixels(self.labels, index, region)
         if own is not None:
             after = np.where(after == number, 0, after)
         y, x = region[:2]
@@ -185,6 +192,8 @@ class LabelStore(Objects):
             pen.paint(index, box, settled, number)
         else:
             inside[settled] = number
+            if joins:
+                after[before == number] = number
             pen.write(index, region, after)
         pen.describe(described(self.records.get(number), number, dict(about)))
         self._use(number)

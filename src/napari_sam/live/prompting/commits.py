@@ -43,14 +43,39 @@ def about(
     return fields
 
 
+def about_more(asked: Asked, record: ObjectRecord) -> dict[str, Any]:
+    """Return what the record of an object says when this is added to it.
+
+    Only what was drawn: who looked at the rest of it, and what outlined that, stays.
+    """
+    shown = asked.shown
+    before = [m for p in record.prompts if p.index == shown.index for m in p.marks]
+    if not shown.marks:
+        return {}
+    return {"prompts": (PlaneMarks(shown.index, (*before, *shown.marks)),)}
+
+
 class Commit:
     """One step of the history: all objects that were added at once.
 
     Some may be added later, when their answer comes.
+
+    Attributes
+    ----------
+    place : int
+        In the order of steps that write labels.
+    into : int or None
+        The object that gets what is suggested; None where each is a new one.
     """
 
-    def __init__(self, commits: Commits, place: int, keys: Iterable[Key]) -> None:
-        self._commits, self.place = commits, place
+    def __init__(
+        self,
+        commits: Commits,
+        place: int,
+        keys: Iterable[Key],
+        into: int | None = None,
+    ) -> None:
+        self._commits, self.place, self.into = commits, place, into
         self.done: list[tuple[Asked, Change]] = []
         self.waiting: set[Key] = set(keys)
         self._nbytes: int | None = None
@@ -60,6 +85,8 @@ class Commit:
         """What it was."""
         if len(self.done) == 1 and not self.waiting:
             return self.done[0][1].what
+        if self.into is not None:
+            return f"Add to object {self.into}"
         return f"Add {len(self.done) + len(self.waiting)} objects"
 
     @property
@@ -92,7 +119,7 @@ class Commits:
     board : Board
     history : History
     write : callable
-        Makes an object of what is shown.
+        Makes an object of what is shown, or adds it to one that is named.
     apply : callable
         Takes an edit, and whether it is to be taken back.
     settled : callable
@@ -103,7 +130,7 @@ class Commits:
         self,
         board: Board,
         history: History,
-        write: Callable[[Asked], Change | Refusal],
+        write: Callable[[Asked, int | None], Change | Refusal],
         apply: Callable[[Change, bool], None],
         settled: Callable[[Iterable[Asked], str], None],
     ) -> None:
@@ -118,13 +145,13 @@ class Commits:
         """Whether a suggestion becomes an object as soon as its answer comes."""
         return key in self._later
 
-    def request(self, keys: Iterable[Key]) -> None:
-        """Add these; one step in the history."""
+    def request(self, keys: Iterable[Key], into: int | None = None) -> None:
+        """Add these, or add them to an object; one step in the history."""
         wanted = [key for key in dict.fromkeys(keys) if key not in self._later]
         open_ones = [self._board[key] for key in wanted if key in self._board]
         ready = [asked for asked in open_ones if not asked.waiting]
         later = [asked.shown.key for asked in open_ones if asked.waiting]
-        commit = Commit(self, self._next_place(), later)
+        commit = Commit(self, self._next_place(), later, into)
         self._later |= dict.fromkeys(later, commit)
         closed, refused = self._take(commit, ready)
         if not commit.empty:
@@ -139,7 +166,7 @@ class Commits:
             commit.waiting.discard(key)
             late = commit.place < self._written
             if late:
-                commit = Commit(self, self._next_place(), ())
+                commit = Commit(self, self._next_place(), (), commit.into)
             closed, refused = self._take(commit, [self._board[key]])
             if late and not commit.empty:
                 self._history.push(commit)
@@ -193,7 +220,7 @@ class Commits:
             if asked.shown.mask is None:
                 refused = asked.shown.error or "there is nothing to add yet"
                 continue
-            change = self._write(asked)
+            change = self._write(asked, commit.into)
             if isinstance(change, Refusal):
                 refused = change.text
                 continue

@@ -15,7 +15,7 @@ from napari_sam.live.labels.changes import Change, Refusal
 from napari_sam.live.labels.history import History
 from napari_sam.live.prompting.answers import Answer, Answering, first_choice
 from napari_sam.live.prompting.board import Board
-from napari_sam.live.prompting.commits import Commits, about
+from napari_sam.live.prompting.commits import Commits, about, about_more
 from napari_sam.live.prompting.engine import Engine
 from napari_sam.live.prompting.news import News
 from napari_sam.live.prompting.planes import Planes
@@ -55,6 +55,7 @@ class Flow:
         self.outline = 0
         self.history = History()
         self.on_change: Callable[[Change], None] = lambda change: None
+        self.on_kept: Callable[[int], None] = lambda number: None
         self.on_prepared: Callable[[str], None] = lambda problem: None
         self._needed: Index | None = None  # somebody else waits for this plane
         self._news = News()
@@ -205,6 +206,8 @@ class Flow:
         """Tell what was done, and go on with what is to be done."""
         news, self._news = self._news, News()
         news.tell(self._listener, self.on_change)
+        if news.kept is not None:
+            self.on_kept(news.kept)
         for index in {*news.planes, *self._board.waiting_on}:
             self._ask_model(index)
         self._report(news.refused)
@@ -256,16 +259,27 @@ class Flow:
         self._news = News()
         self._news.settled(gone, "")
 
-    def _write(self, asked: Asked) -> Change | Refusal:
+    def _write(self, asked: Asked, into: int | None) -> Change | Refusal:
         shown, store = asked.shown, self.store
         if store is None or shown.mask is None:
             return Refusal("there is nothing to add")
-        fields = about(asked, store.records, self._annotator, self.class_id)
+        number, joins = shown.object_id, False
+        if number is None and into is not None:
+            if into not in store.records:
+                return Refusal(f"nothing was added: there is no object {into} any more")
+            number, joins = into, True
+            fields = about_more(asked, store.records[into])
+        else:
+            fields = about(asked, store.records, self._annotator, self.class_id)
+        number = store.next_id if number is None else number
         change = store.add(
-            shown.index, shown.mask, self.rule, object_id=shown.object_id, **fields
+            shown.index, shown.mask, self.rule, object_id=number, joins=joins, **fields
         )
         if isinstance(change, Change):
+            if joins:
+                change = replace(change, what=f"Add to object {number}")
             self._news.changes.append(change)
+            self._news.kept = number
         return change
 
     def _apply(self, change: Change, back: bool) -> None:

@@ -26,6 +26,7 @@ class News:
         self.planes: set[Index] = set()
         self.keys: dict[Key, None] = {}
         self.refused = ""
+        self.kept: int | None = None
 
     def redraw(self, asked: Iterable[Asked | None]) -> None:
         """Note that these suggestions look different, or are new or gone."""

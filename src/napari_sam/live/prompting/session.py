@@ -73,6 +73,8 @@ class Session(Listing):
         How many pixels looser than the model draws them outlines are suggested.
     on_change : callable
         Gets every edit of labels and records, and the reverse of what is undone.
+    on_kept : callable
+        Is told which object a person has kept, or added to, last.
     on_prepared : callable
         Is told when `prepared` may have another answer, or in one line why there
         will be none.
@@ -211,14 +213,23 @@ class Session(Listing):
             self._news.redraw([self._board[key]])
         self._flush()
 
-    def commit(self, keys: Iterable[Key] | None = None) -> None:
+    def commit(
+        self, keys: Iterable[Key] | None = None, into: int | None = None
+    ) -> None:
         """Make objects of suggestions, by default of all.
 
         Those whose answer is still to come are added as soon as it does.
+
+        Parameters
+        ----------
+        keys : iterable of key, optional
+        into : int, optional
+            An object that gets them instead, beside what it has on these slices
+            already. An object that was opened again stays the one that it is.
         """
         chosen = self._chosen(keys)
         if chosen and self.store is not None:
-            self._commits.request(chosen)
+            self._commits.request(chosen, into)
             self._flush()
 
     def reopen(self, object_id: int, index: Index) -> Key:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.live.following.filling import Filling
 from napari_sam.live.following.following import Following
 from napari_sam.live.marks import same
 from napari_sam.live.prompting.session import Session
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
     from napari_sam.widgets.segment.watch import Watcher
 
 
+NO_TARGET = (
+    "There is no object to add to: keep one with Enter, or choose its number under "
+    "“label” in napari's controls."
+)
+
+
 class Bridge:
     """Labels one image layer at a time of one viewer.
 
@@ -72,6 +79,8 @@ class Bridge:
         Is called when there is something to say about what it finds.
     following : Following
         Follows objects through the stack.
+    filling : Filling
+        Fills slices between those with an object.
     followed, follow_one : callable
         Are called when there is something to say about that, and by the key that
         follows the object under the mouse.
@@ -108,6 +117,7 @@ class Bridge:
         self.followed: Callable[[], None] = lambda: None
         self.follow_one: Callable[[], None] = lambda: None
         self.following = Following(self.session, post, lambda: self.followed())
+        self.filling = Filling(self.session, post, lambda: self.followed())
         self.proofreader = Proofreader(self.session, post)
         self.outlines = Outlines(self.session, post, self._noticed)
         self.framed: Callable[[Index], Sequence[Placed]] = lambda index: ()
@@ -116,6 +126,7 @@ class Bridge:
         self.touch = Touch(self.session, lambda: self.desk, self._noticed)
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
+        self.session.on_kept = self._kept
         self.places = Places(self, self._threads, told)
         self.standing = Standing(self, viewer, post, told)
 
@@ -149,6 +160,7 @@ class Bridge:
             actions=self.actions(),
             keys=self._keys,
             class_names=lambda: self.session.classes.names,
+            picked=self._picked,
         )
         self.desk.prompts.one_click = self._one_click
         image.events.data.connect(self._image_changed)
@@ -181,6 +193,7 @@ class Bridge:
         self._viewer.layers.selection.events.active.disconnect(self._selected)
         self.places.leave(desk)
         self.following.stop()
+        self.filling.stop()
         self.finder.drop()
         self.session.leave()
         desk.close()
@@ -193,6 +206,7 @@ class Bridge:
         self.leave()
         self.finder.close()
         self.following.close()
+        self.filling.close()
         self.proofreader.close()
         self.outlines.close()
         self.session.close()
@@ -354,6 +368,7 @@ class Bridge:
         """Return what keys can do, by name."""
         return {
             "add": self.add,
+            "add_to": self.add_to,
             "drop": self.session.drop,
             "next": self.session.cycle,
             "previous": lambda: self.session.cycle(-1),
@@ -373,6 +388,30 @@ class Bridge:
         """Make objects of the open suggestions."""
         self.session.commit()
         self.new_object()
+
+    def add_to(self) -> None:
+        """Add the open suggestions to the object that is selected."""
+        target = self.target
+        if target is None:
+            self._noticed(NO_TARGET)
+        else:
+            self.session.commit(into=target)
+            self.new_object()
+
+    @property
+    def target(self) -> int | None:
+        """The object that was kept, or selected in its layer, last."""
+        labels = None if self.desk is None else self.desk.labels
+        return None if labels is None else labels.picked
+
+    def _kept(self, number: int) -> None:
+        if self.desk is not None and self.desk.labels is not None:
+            self.desk.labels.layer.selected_label = number
+
+    def _picked(self) -> None:
+        """Say which object is meant now."""
+        self._told.suggestion_changed()
+        self.followed()
 
     def undo(self) -> None:
         """Take the newest step back, a click or an object."""

@@ -62,6 +62,8 @@ class Desk:
         The keys that a person has chosen.
     class_names : callable, optional
         Returns the names of classes by their numbers.
+    picked : callable, optional
+        Is called when another object is selected in the layer of labels.
     """
 
     def __init__(
@@ -80,11 +82,12 @@ class Desk:
         actions: Mapping[str, Callable[[], object]],
         keys: Mapping[str, str],
         class_names: Callable[[], Mapping[int, str]] = dict,
+        picked: Callable[[], None] = lambda: None,
     ) -> None:
         self._viewer = viewer
         self.image, self.source = image, source
         self._edited, self._labels_gone, self._tool = edited, labels_gone, tool
-        self._class_names = class_names
+        self._class_names, self._picked = class_names, picked
         self.labels: LabelLayer | None = None
         self.preview = Preview(viewer, image)
         self.prompts = PromptLayers(
@@ -179,6 +182,7 @@ class Desk:
             edited=self._edited,
             gone=self._labels_gone,
             class_names=self._class_names,
+            picked=self._picked,
         )
         self.keys.attach(layer)
         self._lift(layer)

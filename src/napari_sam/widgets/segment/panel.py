@@ -159,6 +159,7 @@ class Segment(QWidget):
         view, form, bridge = self.view, self.form, self.bridge
         for button, action in (
             (view.add, bridge.add),
+            (view.add_to, bridge.add_to),
             (view.drop, bridge.session.drop),
             (view.next, bridge.session.cycle),
             (view.undo, bridge.undo),
@@ -202,6 +203,7 @@ class Segment(QWidget):
         )
         says = words.suggestion(open_ones, session.current)
         self.view.suggestion.setText(says if self.bridge.desk is not None else "")
+        self._show_target()
         self._show_undo()
 
     def objects_changed(self) -> None:
@@ -213,6 +215,7 @@ class Segment(QWidget):
         progress = self.bridge.keeper.progress
         said = progress is not None and progress.said
         self.view.save.setEnabled(bool(count) or said)
+        self._show_target()
         self._show_undo()
 
     def layers_changed(self) -> None:
@@ -363,6 +366,11 @@ class Segment(QWidget):
             self.view.cancel.setVisible(busy)
         if busy != self._tick.isActive():
             (self._tick.start if busy else self._tick.stop)()
+
+    def _show_target(self) -> None:
+        target, button = self.bridge.target, self.view.add_to
+        button.setText(words.add_to(target, self._key_names["add_to"]))
+        button.setEnabled(target is not None and bool(self.bridge.session.suggestions))
 
     def _show_undo(self) -> None:
         history = self.bridge.session.history

@@ -54,6 +54,11 @@ class View:
         self.tools = {name: _toggle(*words) for name, words in TOOLS.items()}
         self.signs = {sign: _toggle(*words) for sign, words in _SIGNS.items()}
         self.add = push("Add ({add})", "Make an object of every open suggestion.")
+        self.add_to = push(
+            "",
+            "Give what is suggested to the object that was kept last, or that is "
+            "selected in the Labels layer: slice by slice, or piece by piece.",
+        )
         self.next = push("Next ({next})", "Show the next larger or smaller outline.")
         self.drop = push("Drop ({drop})", "Take all open suggestions away.")
         self.undo, self.redo = push("Undo", ""), push("Redo", "")
@@ -98,6 +103,7 @@ class View:
         lines.setContentsMargins(6, 6, 6, 6)
         lines.addWidget(self.suggestion)
         lines.addWidget(row_of(self.add, self.next, self.drop))
+        lines.addWidget(self.add_to)
         # So that nothing below it jumps when a second line comes and goes.
         self.suggestion.setMinimumHeight(2 * self.suggestion.fontMetrics().height() + 4)
         self.suggestion.setAlignment(Qt.AlignmentFlag.AlignTop)

@@ -110,6 +110,17 @@ def size_of(masks: Sequence[Mask], choice: int) -> str:
     return f" ({names[smaller]})"
 
 
+def add_to(target: int | None, key: str) -> str:
+    """Return what stands on the button that adds to an object.
+
+    Examples
+    --------
+    >>> add_to(12, "Shift+Enter"), add_to(None, "Shift+Enter")
+    ('Add to object 12 (Shift+Enter)', 'Add to an object (Shift+Enter)')
+    """
+    return f"Add to {'an object' if target is None else f'object {target}'} ({key})"
+
+
 def objects(count: int, layer: str) -> str:
     """Say how many objects there are, and where.
 

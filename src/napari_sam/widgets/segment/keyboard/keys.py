@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-_DELETE, _DONE = "Delete", ("Enter", "Escape")
+_DELETE, _DONE = "Delete", ("Enter", "Shift+Enter", "Escape")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Shortcut:
 
 SHORTCUTS = (
     Shortcut("add", "Enter", "Add the suggestion to the labels"),
+    Shortcut("add_to", "Shift+Enter", "Add it to the object that was kept last"),
     Shortcut("drop", "Escape", "Drop the suggestion"),
     Shortcut("next", "Tab", "Next suggestion: larger"),
     Shortcut("previous", "Shift+Tab", "Previous suggestion: smaller"),

@@ -67,6 +67,8 @@ class LabelLayer:
         Is called when the layer was deleted, or its array replaced.
     class_names : callable, optional
         Returns the names of classes by their numbers, for the table.
+    picked : callable, optional
+        Is called when another object is selected in the layer.
     """
 
     def __init__(
@@ -78,11 +80,12 @@ class LabelLayer:
         edited: Callable[[Change], None],
         gone: Callable[[], None] | None = None,
         class_names: Callable[[], Mapping[int, str]] = dict,
+        picked: Callable[[], None] = lambda: None,
     ) -> None:
         self._viewer = viewer
         self.layer, self.store = layer, store
         self._edited, self._gone = edited, gone
-        self._class_names = class_names
+        self._class_names, self._picked = class_names, picked
         self._features = Features(layer)
         self._closed = False
         self._unwritten: list[Sequence[Any]] = []
@@ -90,10 +93,17 @@ class LabelLayer:
         self._late = _timer(self._take_in_late)
         layer.events.paint.connect(self._painted)
         layer.events.set_data.connect(self._replaced)
+        layer.events.selected_label.connect(self._selected)
         viewer.layers.events.removed.connect(self._removed)
         # napari's own would look through all labels, and might give an id again.
         layer.bind_key("M", self._next_label, overwrite=True)
         self.tabulate()
+
+    @property
+    def picked(self) -> int | None:
+        """The object that is selected in the layer; None where that is no object."""
+        number = int(self.layer.selected_label)
+        return number if number in self.store.records else None
 
     @property
     def exists(self) -> bool:
@@ -128,6 +138,7 @@ class LabelLayer:
         self._closed = True
         self.layer.events.paint.disconnect(self._painted)
         self.layer.events.set_data.disconnect(self._replaced)
+        self.layer.events.selected_label.disconnect(self._selected)
         self._viewer.layers.events.removed.disconnect(self._removed)
         self.layer.bind_key("M", None)
 
@@ -174,6 +185,9 @@ class LabelLayer:
     def _replaced(self, event: Any) -> None:
         if self.layer.data is not self.store.labels:
             self._lost()
+
+    def _selected(self, event: Any) -> None:
+        self._picked()
 
     def _removed(self, event: Any) -> None:
         if event.value is self.layer:

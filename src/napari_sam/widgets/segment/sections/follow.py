@@ -13,6 +13,7 @@ from napari_sam.live.following.wanted import Wanted
 from napari_sam.widgets.auto_annotate.words import plane_noun
 from napari_sam.widgets.rows import Rows
 from napari_sam.widgets.segment.sections import follow_words as words
+from napari_sam.widgets.segment.sections.fill import Fill
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
 from napari_sam.widgets.segment.watch import Watcher
@@ -65,10 +66,12 @@ class Follow(QWidget, Watcher):
         self.says, self.bar = paragraph(), QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
+        self.fill = Fill(bridge, notice, lambda: self.axis.value)
         self.rows = Rows(self.whom, self.ways, self.reach, self.axis)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(8, 0, 0, 6)
-        for part in (self.rows, row_of(self.start, self.cancel), self.bar, self.says):
+        buttons = row_of(self.start, self.cancel)
+        for part in (self.rows, buttons, self.bar, self.says, self.fill):
             lines.addWidget(part)
         self.start.clicked.connect(lambda _=False: self.follow())
         self.cancel.clicked.connect(lambda _=False: self._following.stop())
@@ -125,7 +128,8 @@ class Follow(QWidget, Watcher):
         """Say how far it is."""
         desk, state = self._bridge.desk, self._following.state
         axes = "" if desk is None else desk.source.stack_axes
-        self.start.setEnabled(bool(axes) and not state.busy)
+        busy = state.busy or self._bridge.filling.state.busy
+        self.start.setEnabled(bool(axes) and not busy)
         self.start.setText(words.follow(len(self._numbers())))
         self.cancel.setEnabled(state.busy)
         self.bar.setVisible(state.busy)
@@ -138,7 +142,9 @@ class Follow(QWidget, Watcher):
             if nothing
             else words.following(state, seconds, axes)
         )
-        self.rows.setEnabled(bool(axes) and not state.busy)
+        self.says.setVisible(bool(self.says.text()))
+        self.rows.setEnabled(bool(axes) and not busy)
+        self.fill.show_state()
 
     def _numbers(self) -> tuple[int, ...]:
         here = self._following.here()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.widgets.auto_annotate.words import duration, planes
+from napari_sam.widgets.auto_annotate.words import duration, plane_noun, planes
 
 if TYPE_CHECKING:
+    from napari_sam.live.following.filling import FillState
     from napari_sam.live.following.wanted import State
 
 ALL, SELECTED = "all", "selected"
 BOTH, LATER, EARLIER = "both", "later", "earlier"
+BETWEEN = (
+    "Or outline an object on some slices only, with {add_to}, and let those in between "
+    "be filled: its shape turns from one outline into the next."
+)
 _AXES = {"T": "Time", "Z": "Depth (z)"}
 
 
@@ -60,11 +65,43 @@ def following(state: State, seconds: float, stack_axes: str) -> str:
         return f"Stopped. {added}; they stay."
     if not state.outlines and not state.in_the_way:
         return "Found on no other slice." if state.done else "Nothing to follow."
-    text = f"{added}."
-    if state.in_the_way:
-        were = "was" if state.in_the_way == 1 else "were"
-        text += f" {state.in_the_way:,} {were} not: other objects are in the way there."
-    return text
+    return f"{added}.{_others(state.in_the_way)}"
+
+
+def fill(target: int | None) -> str:
+    """Return what stands on the button that fills one object.
+
+    Examples
+    --------
+    >>> fill(12), fill(None)
+    ('Fill object 12', 'Fill one object')
+    """
+    return f"Fill {'one object' if target is None else f'object {target}'}"
+
+
+def filled(state: FillState, axis: str) -> str:
+    """Say how far filling is, or what came of it; `axis` is what it went along."""
+    if state.phase == "nothing":
+        return ""
+    if state.phase == "filling":
+        return f"Filling: {state.done:,} of {_count(state.total, 'object')} looked at."
+    noun = plane_noun(axis)
+    text = f"{_count(state.outlines, noun)} of {_count(len(state.objects), 'object')}"
+    if state.phase == "failed":
+        error = f"⚠ {state.error[:1].upper()}{state.error[1:]}."
+        return f"{error} {text} filled before that."
+    if state.phase == "stopped":
+        return f"Stopped. {text} filled; they stay."
+    if not state.outlines and not state.in_the_way:
+        return f"Nothing to fill: no object is missing on a {noun} in between."
+    return f"{text} filled.{_others(state.in_the_way)}"
+
+
+def _others(in_the_way: int) -> str:
+    if not in_the_way:
+        return ""
+    were = "was" if in_the_way == 1 else "were"
+    return f" {in_the_way:,} {were} not: other objects are in the way there."
 
 
 def _count(number: int, noun: str) -> str:

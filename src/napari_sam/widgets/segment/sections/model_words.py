@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from napari_sam.models.known import Known
 
 
+WORDS = (
+    "To find objects by a word: get SAM 3 (listed above, with its page), or a file of "
+    "YOLOE or YOLO-World, and choose it under “Find all objects”."
+)
 # Readable on dark and on light themes; links are underlined too.
 _LINK = "color: #2f8fff"
 
@@ -54,18 +58,23 @@ def here(one: Here) -> str:
     return _facts(known.title, f"Good for {known.good_for}.", facts, lies)
 
 
-def to_be_had(known: Known, folder: Path) -> str:
-    """Describe a model that can be downloaded, and say how, as HTML."""
+def to_be_had(known: Known, folder: Path, *, mirror: str = "") -> str:
+    """Describe a model that can be had, and say how, as HTML."""
     address, site = escape(known.where, quote=True), escape(_site(known.where))
-    how = (
-        "Nothing is downloaded unasked: get the file from "
-        f'<a href="{address}" style="{_LINK}">{site}</a>, then choose it with '
-        f"“Use my checkpoint…”, or put it into {escape(str(folder))}."
+    page = f'<a href="{address}" style="{_LINK}">{site}</a>'
+    file = (
+        "then choose it with “Use my checkpoint…”, or put it into "
+        f"{escape(str(folder))}"
     )
-    if known.url:  # else its licence is to be agreed to on its page
-        how += (
-            f" Or let <code>napari-sam models download {known.name}</code> do that in "
-            "a terminal."
+    if known.url or mirror:
+        how = (
+            "Nothing is downloaded unasked: “Get it…” first says what would be. Or "
+            f"take the file from {page}, {file}."
+        )
+    else:
+        how = (
+            "It is given out only to those who agree to its publisher's terms: do that "
+            f"on {page}, and download {escape(known.file)} there, {file}."
         )
     return (
         _facts(

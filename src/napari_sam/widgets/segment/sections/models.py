@@ -21,9 +21,11 @@ from napari_sam.live.disk.shelf import Here, Shelf, check
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.catalog import CatalogEntry, list_models
 from napari_sam.models.known import KNOWN, Known, in_bytes
+from napari_sam.models.store import Store
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment.form import FILES
 from napari_sam.widgets.segment.sections import model_words as words
+from napari_sam.widgets.segment.sections.getting import GettingBox
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
 from napari_sam.widgets.segment.words import model_title
@@ -61,6 +63,7 @@ class Models(QWidget):
         self._files: tuple[Here, ...] = ()
         self._ships: dict[str, int] = {}  # how large what is built in is
         self._used = ""
+        self._mirror = Store().mirror
         self.now, self.says = paragraph(), paragraph()
         self.tree = _tree()
         self.about = QLabel()
@@ -72,6 +75,12 @@ class Models(QWidget):
         self.about.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.about.setOpenExternalLinks(True)
         self.use = push("Use it", "Outline objects with the selected model.")
+        self.get = push("Get it…", "Says first what would be downloaded.")
+        self.box = GettingBox(
+            Poster(self).post, self.scan, self._take, lambda: self._describe()
+        )
+        self.understand = paragraph()
+        self.understand.setText(words.WORDS)
         self.add = push(
             "Use my checkpoint…", "A file of SAM, MobileSAM or µSAM that you have."
         )
@@ -80,14 +89,15 @@ class Models(QWidget):
         lines.setContentsMargins(8, 0, 0, 6)
         for part in (self.now, self.tree, self.about):
             lines.addWidget(part)
-        lines.addWidget(row_of(self.use, self.forget))
-        lines.addWidget(self.add)
-        lines.addWidget(self.says)
+        lines.addWidget(row_of(self.use, self.get, self.forget))
+        for part in (self.box, self.add, self.says, self.understand):
+            lines.addWidget(part)
         self.says.hide()
-        self.tree.itemSelectionChanged.connect(self._describe)
+        self.tree.itemSelectionChanged.connect(self._chosen)
         self.tree.itemDoubleClicked.connect(lambda *_: self._use())
         for button, action in (
             (self.use, self._use),
+            (self.get, self._get),
             (self.add, self._choose),
             (self.forget, self._forget),
         ):
@@ -111,8 +121,9 @@ class Models(QWidget):
                 self._run(partial(self._kept, Path(used)), self._looked)
 
     def end(self) -> None:
-        """Look for nothing any more."""
+        """Look for nothing any more, and download nothing; what came is kept."""
         self._threads.close()
+        self.box.end()
 
     def _look(self) -> tuple[tuple[Here, ...], dict[str, int]]:
         sizes = {e.name: e.path.stat().st_size for e in _entries() if e.path}
@@ -143,6 +154,14 @@ class Models(QWidget):
             self._form.model.value = what.name
         elif isinstance(what, Here) and what.size is not None:
             self._form.pick(str(what.path))
+
+    def _get(self) -> None:
+        what = self._selected()
+        if isinstance(what, Known):
+            self.box.ask(what)
+
+    def _take(self, path: Path) -> None:
+        self._form.pick(str(path))
 
     def _choose(self) -> None:
         # PyQt6 and PySide6 give (path, filter).
@@ -223,9 +242,13 @@ class Models(QWidget):
         items = self.tree.selectedItems()
         return items[0].data(0, _WHAT) if items else None
 
+    def _chosen(self) -> None:
+        self.box.selected(self._selected())
+        self._describe()
+
     def _describe(self) -> None:
         what = self._selected()
-        usable = forgettable = False
+        usable = forgettable = gettable = False
         text = ""
         if isinstance(what, CatalogEntry):
             text = words.built_in(what, self._ships.get(what.name))
@@ -235,10 +258,12 @@ class Models(QWidget):
             usable = what.size is not None and str(what.path) != self._used
             forgettable = what.added
         elif isinstance(what, Known):
-            text = words.to_be_had(what, self._shelf.folder)
+            text = words.to_be_had(what, self._shelf.folder, mirror=self._mirror)
+            gettable = bool(what.url or self._mirror) and not self.box.busy
         self.about.setText(text)
         self.about.setVisible(bool(text))
         self.use.setEnabled(usable)
+        self.get.setEnabled(gettable)
         self.forget.setEnabled(forgettable)
 
     def _say(self, text: str) -> None:
@@ -278,4 +303,6 @@ def _same(one: object, other: object) -> bool:
     """Whether two rows are about the same, whatever has become of a file."""
     if isinstance(one, Here) and isinstance(other, Here):
         return one.path == other.path
+    if isinstance(one, Here) and isinstance(other, Known):
+        return one.known is other  # it has come
     return one == other
