@@ -140,8 +140,8 @@ def annotate(
     words: Annotated[
         str | None,
         typer.Option(
-            help="What to look for, for a detector that understands words (SAM 3): "
-            '"nucleus,dividing cell".'
+            help="What to look for, for a detector that understands words (YOLOE, "
+            'YOLO-World, SAM 3): "nucleus,dividing cell".'
         ),
     ] = None,
     points_per_side: Annotated[

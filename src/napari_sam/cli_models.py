@@ -30,21 +30,19 @@ def _models(context: typer.Context) -> None:
 def models_list() -> None:
     """List models and detectors that are here, and models that can be had."""
     from napari_sam.models.catalog import list_models
-    from napari_sam.models.known import KNOWN
+    from napari_sam.models.known import ALL
     from napari_sam.models.store import Store
 
     entries = list_models()
-    width = max(
-        len(name) for name in [e.name for e in entries] + [k.name for k in KNOWN]
-    )
+    width = max(len(name) for name in [e.name for e in entries] + [k.name for k in ALL])
     for entry in entries:
         typer.echo(f"{entry.name:{width}}  {entry.kind:8}  {entry.description}")
     typer.echo(
         "\nOf others. Nothing is downloaded unasked: napari-sam models download NAME, "
-        "or give a file that you have as --model FILE."
+        "or give a file that you have as --model FILE (or --detector FILE)."
     )
     store = Store()
-    for known in KNOWN:
+    for known in ALL:
         here = "on this computer" if store.find(known) else "can be had"
         if not known.loadable:
             here = "cannot be loaded yet"
@@ -60,7 +58,7 @@ def models_list() -> None:
 def models_show(name: Annotated[str, typer.Argument(help="Name in the list.")]) -> None:
     """Show what is known about a model or detector."""
     from napari_sam.models.catalog import list_models
-    from napari_sam.models.known import KNOWN, by_name
+    from napari_sam.models.known import ALL, by_name
 
     known = by_name(name)
     if known is not None:
@@ -68,7 +66,7 @@ def models_show(name: Annotated[str, typer.Argument(help="Name in the list.")]) 
         return
     entries = {entry.name: entry for entry in list_models()}
     if name not in entries:
-        choose = ", ".join([*entries, *(each.name for each in KNOWN)])
+        choose = ", ".join([*entries, *(each.name for each in ALL)])
         fail(f"there is no model or detector {name!r}: choose from {choose}")
     entry = entries[name]
     for field in ("name", "kind", "description", "licence", "path", "sha256"):
@@ -119,12 +117,12 @@ def models_verify(
 ) -> None:
     """Check that weights are what they should be. Exit code 2: some are not."""
     from napari_sam.models.catalog import list_models
-    from napari_sam.models.known import KNOWN
+    from napari_sam.models.known import ALL
     from napari_sam.models.store import Store
 
     store, code = Store(), 0
     ships = {entry.name: entry for entry in list_models()}
-    here = [known.name for known in KNOWN if store.find(known) is not None]
+    here = [known.name for known in ALL if store.find(known) is not None]
     for name in names or [*ships, *here]:
         try:
             if name in ships:
@@ -185,14 +183,14 @@ def _line(name: str, value: object) -> None:
 
 def _known(name: str) -> Known:
     from napari_sam.models.catalog import list_models
-    from napari_sam.models.known import KNOWN, by_name
+    from napari_sam.models.known import ALL, by_name
 
     known = by_name(name)
     if known is None:
         ours = [entry.name for entry in list_models()]
         if name in ours:
             fail(f"{name} ships with the package, there is nothing to download")
-        everything = ", ".join(each.name for each in KNOWN)
+        everything = ", ".join(each.name for each in ALL)
         fail(f"there is no model {name!r} to be had: choose from {everything}")
     return known
 

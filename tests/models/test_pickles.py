@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from napari_sam.models.pickles import UNKNOWN, PickleError, read_program
 
@@ -110,3 +113,13 @@ def test_a_file_is_left_behind_the_pickle():
 def test_bytes_that_are_no_pickle_are_refused(data):
     with pytest.raises(PickleError):
         read_program(data)
+
+
+def test_it_tells_what_tensors_are_called(tmp_path):
+    shared, weight = torch.zeros(3), torch.nn.Parameter(torch.zeros(1))
+    inside = SimpleNamespace(mine=torch.zeros(2), other=[torch.zeros(2)])
+    path = tmp_path / "a.pt"
+    torch.save({"a": shared, "same": shared, "p": weight, "n": 3, "in": inside}, path)
+    with zipfile.ZipFile(path) as archive:
+        program = read_program(archive.read("a/data.pkl"))
+    assert program.tensors == {"a", "same", "p", "mine"}

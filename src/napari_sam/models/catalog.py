@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_sam.models.everything import EverythingDetector
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.sniff import file_sha256
+from napari_sam.models.wording.asking import check_words
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -164,9 +165,10 @@ def load_detector(
     Parameters
     ----------
     name : str or Path
-        A name of the catalog, the path of an ultralytics detector or segmenter
-        (.pt or .onnx), or of boxes or labels that you have: see
-        `napari_sam.models.given.GivenFiles`.
+        A name of the catalog, of a detector that was downloaded (see
+        `napari_sam.models.known`; nothing is downloaded here), the path of an
+        ultralytics detector or segmenter (.pt or .onnx), of SAM 3, or of boxes or
+        labels that you have: see `napari_sam.models.given.GivenFiles`.
     model : PromptableModel, optional
         The model that will be prompted; a detector that can read its
         embeddings shares them instead of encoding again.
@@ -183,8 +185,8 @@ def load_detector(
     classes : sequence of int, optional
         Only these of the detector's classes. Those built in have one class.
     words : sequence of str
-        What to look for, for a detector that understands words (SAM 3); each is a
-        class.
+        What to look for, for a detector that understands words (YOLOE, YOLO-World,
+        SAM 3); each is a class.
     points_per_side, crop_layers : int
         For the detector "everything" only, see
         `napari_sam.models.everything.GridOptions`.
@@ -194,15 +196,18 @@ def load_detector(
     ModelError
         If there is no such detector, device or class, or the file is no detector.
     """
+    words = check_words(words)
     options = DetectorOptions(
         conf=conf,
         iou=iou,
         imgsz=imgsz,
         max_det=max_det,
         classes=None if classes is None else tuple(classes),
-        words=tuple(words),
+        words=words,
     )
     entry, file = _find(str(name), "detector"), name
+    if entry is None:
+        file = _downloaded(str(name)) or name
     if entry is not None and entry.name == _YOLO and entry.path is not None:
         verify(entry)
         file, entry = entry.path, None
@@ -225,12 +230,13 @@ def load_detector(
     else:
         raise ModelError(
             f'there is no detector "{name}"{_other(str(name), "model")}: use '
-            f"{_names('detector')}, or the path of a detector's file"
+            f"{_names('detector')}, or the path of a detector's file; for more: "
+            "napari-sam models list"
         )
-    if words and detector.class_names != tuple(words):
+    if words and detector.class_names != words:
         raise ModelError(
-            f'the detector "{name}" does not understand words: give a file of SAM 3, '
-            "or leave the words out"
+            f'the detector "{name}" does not understand words: give a file of YOLOE, '
+            "YOLO-World or SAM 3, or leave the words out"
         )
     _check_classes(name, detector, classes)
     return detector
@@ -315,6 +321,15 @@ def _find(name: str, kind: str) -> CatalogEntry | None:
         if entry.name == name and entry.kind == kind:
             return entry
     return None
+
+
+def _downloaded(name: str) -> Path | None:
+    """Return the checked file of a known detector; None if none is called so."""
+    from napari_sam.models.known import by_name
+    from napari_sam.models.store import stored_path
+
+    known = by_name(name)
+    return stored_path(name) if known is not None and known.detects else None
 
 
 def _is_file(name: str | Path) -> bool:

@@ -17,6 +17,8 @@ from typing import Final
 
 from napari_sam.models.addresses import (
     ASSETS,
+    CLIP,
+    CLIP_SHA256,
     META,
     META_PAGE,
     SAM2,
@@ -28,8 +30,12 @@ from napari_sam.models.addresses import (
 
 LOADABLE: Final = frozenset(
     {"SAM", "MobileSAM", "µSAM", "SAM 2", "SAM 2.1", "SAM 3", "FastSAM"}
+    | {"YOLOE", "YOLO-World", "CLIP"}
 )
 """Families whose checkpoints this version can load."""
+
+DETECTING: Final = frozenset({"YOLOE", "YOLO-World", "SAM 3"})
+"""Families whose checkpoints find objects by themselves."""
 
 _ON_PAGE: Final = "as its page says"
 _APACHE: Final = "Apache-2.0"
@@ -42,6 +48,11 @@ _MICRO_PAPER: Final = (
     "Nature Methods 2025, doi:10.1038/s41592-024-02580-4"
 )
 _FAST_PAPER: Final = "Zhao et al., Fast Segment Anything, arXiv:2306.12156"
+_YOLOE_PAPER: Final = "Wang et al., YOLOE: Real-Time Seeing Anything, arXiv:2503.07465"
+_WORLD_PAPER: Final = (
+    "Cheng et al., YOLO-World: Real-Time Open-Vocabulary Object Detection, "
+    "arXiv:2401.17270"
+)
 _NEAR: Final = 0.1
 """A rounded size may be wrong by this part of it."""
 
@@ -107,6 +118,11 @@ class Known:
     def stored(self) -> str:
         """The name of its file in our folder and on a mirror."""
         return self.saved_as or self.file
+
+    @property
+    def detects(self) -> bool:
+        """Whether it finds objects by itself."""
+        return self.family in DETECTING
 
     @property
     def loadable(self) -> bool:
@@ -316,12 +332,109 @@ KNOWN: Final = (
     _fast("s", 24_000_000, "whole images at once, fast and rough"),
     _fast("x", 145_000_000, "whole images at once, finer than s"),
 )
-"""Smallest first within a family."""
+"""Models; smallest first within a family."""
+
+
+def _yoloe(version: str, letter: str, size: int, good_for: str) -> Known:
+    file = f"yoloe-{version}{letter}-seg.pt"
+    return Known(
+        name=f"yoloe-{version}{letter}",
+        title=f"YOLOE-{version}{letter}",
+        family="YOLOE",
+        file=file,
+        size=size,
+        licence="AGPL-3.0",
+        year=2026 if version == "26" else 2025,
+        paper=_YOLOE_PAPER,
+        good_for=good_for,
+        where="https://docs.ultralytics.com/models/yoloe/",
+        url=f"{ASSETS}/{file}",
+    )
+
+
+def _reader(
+    name: str, title: str, file: str, size: int, year: int, paper: str, good_for: str
+) -> Known:
+    return Known(
+        name=name,
+        title=title,
+        family="CLIP",
+        file=file,
+        size=size,
+        licence="Apple's, as its page says",
+        year=year,
+        paper=paper,
+        good_for=good_for,
+        where="https://github.com/apple/ml-mobileclip",
+        url=f"{ASSETS}/{file}",
+    )
+
+
+_SAID: Final = "everyday objects that a word describes, outlined"
+
+DETECTORS: Final = (
+    _yoloe("11", "s", 28_000_000, f"{_SAID}; {_LAPTOP}; needs mobileclip-blt"),
+    _yoloe("11", "l", 71_000_000, f"{_SAID}, finer than s; needs mobileclip-blt"),
+    _yoloe("26", "s", 31_000_000, f"{_SAID}; {_LAPTOP}; needs mobileclip2-b"),
+    _yoloe("26", "l", 75_000_000, f"{_SAID}, finer than s; needs mobileclip2-b"),
+    Known(
+        name="yolo-world-s",
+        title="YOLO-World v2, small",
+        family="YOLO-World",
+        file="yolov8s-worldv2.pt",
+        size=26_000_000,
+        licence="AGPL-3.0",
+        year=2024,
+        paper=_WORLD_PAPER,
+        good_for=f"boxes around what a word describes, {_LAPTOP}; needs clip-vit-b-32",
+        where="https://docs.ultralytics.com/models/yolo-world/",
+        url=f"{ASSETS}/yolov8s-worldv2.pt",
+    ),
+)
+"""Detectors that understand words."""
+
+READERS: Final = (
+    Known(
+        name="clip-vit-b-32",
+        title="CLIP ViT-B/32",
+        family="CLIP",
+        file="ViT-B-32.pt",
+        size=354_000_000,
+        licence="MIT",
+        year=2021,
+        paper="Radford et al., Learning Transferable Visual Models, arXiv:2103.00020",
+        good_for="reading the words that YOLO-World is asked for",
+        where="https://github.com/openai/CLIP",
+        url=f"{CLIP}/{CLIP_SHA256}/ViT-B-32.pt",
+        hashes=(f"sha256:{CLIP_SHA256}",),  # as its address says
+    ),
+    _reader(
+        "mobileclip-blt",
+        "MobileCLIP-B (LT)",
+        "mobileclip_blt.ts",
+        600_000_000,
+        2024,
+        "Vasu et al., MobileCLIP, arXiv:2311.17049",
+        "reading the words that YOLOE-11 and YOLOE-v8 are asked for",
+    ),
+    _reader(
+        "mobileclip2-b",
+        "MobileCLIP2-B",
+        "mobileclip2_b.ts",
+        254_000_000,
+        2025,
+        "Faghri et al., MobileCLIP2, arXiv:2508.20691",
+        "reading the words that YOLOE-26 is asked for",
+    ),
+)
+"""What reads the words that detectors are asked for."""
+
+ALL: Final = (*KNOWN, *DETECTORS, *READERS)
 
 
 def by_name(name: str) -> Known | None:
     """Return the one that is asked for by a name; None if there is none."""
-    return next((known for known in KNOWN if known.name == name), None)
+    return next((known for known in ALL if known.name == name), None)
 
 
 def recognize(name: str, size: int) -> Known | None:

@@ -105,14 +105,16 @@ def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Det
         If the file is not one, with words that say what it seems to be.
     """
     if inspect_file(path).kind in (Kind.DETECTOR, Kind.ONNX):
-        from napari_sam.models.yolo.loading import load_yolo as load
-    else:
-        checkpoint = read_tensors(path)
-        if (words := _words(checkpoint, options, device)) is not None:
-            return words
-        _check_ours(checkpoint)
-        from napari_sam.models.yolo.nuclei import load_nuclei as load
-    return load(path, options, device=device)
+        from napari_sam.models.yolo.loading import load_yolo
+
+        return load_yolo(path, options, device=device)
+    checkpoint = read_tensors(path)
+    if (words := _words(checkpoint, options, device)) is not None:
+        return words
+    _check_ours(checkpoint)
+    from napari_sam.models.yolo.nuclei import load_nuclei
+
+    return load_nuclei(path, options, device=device)
 
 
 def _words(

@@ -39,6 +39,12 @@ class _Name(str):
 
 
 _MARK: Final = _Name("(")  # compared by identity
+_TENSOR: Final = object()
+_TENSORS: Final = (
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_parameter",
+)
 
 
 @dataclass(slots=True)
@@ -53,16 +59,20 @@ class Program:
         Those of them that it would call.
     makes : set of str
         Those of them that it would make objects of, without calling them.
+    tensors : set of str
+        What tensors are called: the texts by which it puts them into anything.
     """
 
     names: set[str] = field(default_factory=set)
     calls: set[str] = field(default_factory=set)
     makes: set[str] = field(default_factory=set)
+    tensors: set[str] = field(default_factory=set)
 
     def __ior__(self, other: Program) -> Program:
         self.names |= other.names
         self.calls |= other.calls
         self.makes |= other.makes
+        self.tensors |= other.tensors
         return self
 
 
@@ -86,12 +96,15 @@ def read_program(source: bytes | IO[bytes]) -> Program:
 
 
 class _Machine:
-    """A pickle machine whose stack holds names, texts and `None` for the rest."""
+    """A pickle machine whose stack holds names, texts and `None` for the rest.
+
+    Only tensors have a sign of their own.
+    """
 
     def __init__(self) -> None:
         self.program = Program()
-        self._stack: list[str | None] = []
-        self._memo: dict[int, str | None] = {}
+        self._stack: list[object] = []
+        self._memo: dict[int, object] = {}
 
     def step(self, code: pickletools.OpcodeInfo, argument: Any) -> None:
         """Follow one instruction."""
@@ -134,24 +147,36 @@ class _Machine:
         # What stands in front of the mark is taken as well.
         count = before.index("mark") if "mark" in before else len(before)
         taken = [self._stack.pop() for _ in range(count)][::-1]
+        made = None
         if code.name == "REDUCE":
             self._use(taken[0], self.program.calls)
+            made = _TENSOR if taken[0] in _TENSORS else None
+        elif code.name == "SETITEM":
+            self._put(taken[1:])
+        elif code.name == "SETITEMS":
+            self._put(marked)
         elif code.name in ("NEWOBJ", "NEWOBJ_EX"):
             self._use(taken[0], self.program.makes)
         elif code.name == "OBJ":
             self._use(marked[0], self.program.calls)
-        self._stack.extend([None] * len(code.stack_after))
+        self._stack.extend([made] * len(code.stack_after))
 
-    def _use(self, item: str | None, uses: set[str]) -> None:
+    def _put(self, items: list[object]) -> None:
+        """Note what tensors are called, of keys and values in turn."""
+        for key, value in zip(items[::2], items[1::2], strict=False):
+            if value is _TENSOR and isinstance(key, str):
+                self.program.tensors.add(key)
+
+    def _use(self, item: object, uses: set[str]) -> None:
         uses.add(str(item) if isinstance(item, _Name) else UNKNOWN)
 
     def _push_name(self, name: str) -> None:
         self.program.names.add(name)
         self._stack.append(_Name(name))
 
-    def _take_marked(self) -> list[str | None]:
+    def _take_marked(self) -> list[object]:
         """Take everything down to the last mark, and the mark."""
-        items: list[str | None] = []
+        items: list[object] = []
         while (item := self._stack.pop()) is not _MARK:
             items.append(item)
         return items[::-1]

@@ -51,7 +51,7 @@ def read(path: Path, tasks: Any) -> YoloFile:
     _check(path, inspect_file(path))
     checkpoint = _load(path, tasks)
     module = _network(path, checkpoint)
-    check_tensors(path, module.state_dict())
+    check_tensors(path, {**module.state_dict(), **_compared(module)})
     trained = checkpoint.get("train_args")
     imgsz = trained.get("imgsz") if isinstance(trained, dict) else None
     return YoloFile(
@@ -149,8 +149,17 @@ def _ready(network: nn.Module) -> nn.Module:
     return network
 
 
+def _compared(network: nn.Module) -> dict[str, torch.Tensor]:
+    """Return what YOLO-World and YOLOE compare with, which is in no state dict."""
+    kept = {name: getattr(network, name, None) for name in ("txt_feats", "pe")}
+    return {k: t for k, t in kept.items() if isinstance(t, torch.Tensor)}
+
+
 def _class_names(path: Path, network: nn.Module) -> tuple[str, ...]:
     names = getattr(network, "names", None)
+    if names is None and (known := _compared(network).get("txt_feats")) is not None:
+        # Some YOLO-World have none, and are given words anyway.
+        names = list(map(str, range(known.shape[-2] if known.ndim > 1 else 0)))
     if isinstance(names, dict) and sorted(names) == list(range(len(names))):
         names = [names[i] for i in range(len(names))]
     if not isinstance(names, (list, tuple)) or not names:

@@ -57,6 +57,9 @@ class Proposals:
         False for a plane of one colour: no model ran.
     clicks : Clicks, optional
         Where the masks were found by clicking.
+    named : bool
+        The classes are words that somebody has asked for: they say something even
+        where there is one only.
     """
 
     index: tuple[int, ...]
@@ -68,6 +71,7 @@ class Proposals:
     truncated: bool = False
     has_contrast: bool = True
     clicks: Clicks | None = None
+    named: bool = False
 
     def __len__(self) -> int:
         return len(self.masks)

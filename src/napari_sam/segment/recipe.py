@@ -110,7 +110,8 @@ class Recipe(BaseModel):
     )
     words: Annotated[tuple[Word, ...] | None, BeforeValidator(_as_tuple)] = Field(
         default=None,
-        description="What to look for, for a detector that understands words (SAM 3).",
+        description="What to look for, for a detector that understands words (YOLOE, "
+        "YOLO-World, SAM 3).",
     )
     points_per_side: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32,

@@ -23,7 +23,13 @@ from napari_sam.live.proposals.found import (
 )
 from napari_sam.live.proposals.pile import Packed, Pile
 from napari_sam.live.proposals.records import write_records
-from napari_sam.live.proposals.search import LEAST_CONFIDENCE, Counted, Search, Told
+from napari_sam.live.proposals.search import (
+    LEAST_CONFIDENCE,
+    Counted,
+    Search,
+    Sought,
+    Told,
+)
 from napari_sam.live.proposals.where import Where
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
@@ -113,7 +119,9 @@ class Finder:
         """What was searched last."""
         return self._where
 
-    def find(self, detector: str, where: Where | None = None) -> None:
+    def find(
+        self, detector: str, where: Where | None = None, words: Sequence[str] = ()
+    ) -> None:
         """Look for all objects; what was found is dropped.
 
         Parameters
@@ -121,6 +129,9 @@ class Finder:
         detector : str
         where : Where, optional
             By default the slice on screen.
+        words : sequence of str
+            What to look for, for a detector that understands words; each becomes the
+            class of what it finds.
         """
         session = self._session
         if session.source is None or session.index is None:
@@ -136,7 +147,12 @@ class Finder:
             ended=self._ended,
         )
         search = Search(
-            session, self._threads, self._lane_of, self._where, detector, told
+            session,
+            self._threads,
+            self._lane_of,
+            self._where,
+            Sought(detector, tuple(words)),
+            told,
         )
         self._search = search
         search.start()

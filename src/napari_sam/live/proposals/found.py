@@ -210,8 +210,8 @@ def found_in(
         if clicks is not None:
             click = Mark("click", np.asarray(clicks[at : at + 1], np.float32))
             about["prompts"] = (PlaneMarks(proposals.index, (click,)),)
-        # With one class only it says nothing that is not known.
-        if len(made_of.class_names) > 1:
+        # One class says nothing that is not known, unless somebody has asked for it.
+        if made_of.named or len(made_of.class_names) > 1:
             about["class_name"] = made_of.class_names[int(made_of.classes[at])]
         objects.append(FoundObject(mask, about))
     return Found(

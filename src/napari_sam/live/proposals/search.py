@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -44,6 +44,36 @@ class Counted:
     found: Found | None = None  # where it is to be seen
 
 
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What looks for objects, and what it is asked for.
+
+    Attributes
+    ----------
+    detector : str
+    words : tuple of str
+        Empty for a detector that finds what it always finds.
+    """
+
+    detector: str
+    words: tuple[str, ...] = ()
+
+    def load(self, model: PromptableModel) -> Detector:
+        """Load the detector, for a model that outlines what it finds."""
+        # torch comes in this way only, or an open window may take the process down.
+        warm("torchvision")
+        from napari_sam.models.catalog import load_detector
+
+        return load_detector(
+            self.detector,
+            model=model,
+            device=model.info.device,
+            conf=LEAST_CONFIDENCE,
+            max_det=MOST,
+            words=self.words,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """Whom a search tells how it goes on, on the thread of the session.
@@ -81,7 +111,7 @@ class Search:
     lane_of : callable
         Returns the lane of a model.
     where : Where
-    detector : str
+    sought : Sought
     told : Told
     """
 
@@ -91,11 +121,11 @@ class Search:
         threads: Threads,
         lane_of: Callable[[ModelInfo], LaneHandle],
         where: Where,
-        detector: str,
+        sought: Sought,
         told: Told,
     ) -> None:
         self._session, self._threads, self._lane_of = session, threads, lane_of
-        self._where, self._name, self._told = where, detector, told
+        self._where, self._sought, self._told = where, sought, told
         self._left: deque[Index] = deque()
         self._model: PromptableModel | None = None  # once it has begun
         self._detector: Detector | None = None
@@ -139,7 +169,7 @@ class Search:
             self._told.ended(plane.problem)
             return
         self._model = model
-        self._run_thread("find", partial(_load, self._name, model), self._loaded)
+        self._run_thread("find", partial(self._sought.load, model), self._loaded)
 
     def _loaded(self, detector: Detector) -> None:
         self._detector = detector
@@ -191,14 +221,14 @@ class Search:
         if model is None or detector is None or plane is None:
             return
         embedding = self._embedding(index)
-        count = self._told.counting(index, model.info)
+        count, named = self._told.counting(index, model.info), bool(self._sought.words)
 
         def work() -> tuple[Packed, Counted]:
             region = where.box(plane.shape)
             proposals = propose_plane(
                 plane, model, detector, embedding=embedding, region=region
             )
-            proposals = where.within(proposals)
+            proposals = replace(where.within(proposals), named=named)
             return Packed.of(proposals), count(proposals)
 
         def done(outcome: tuple[Packed, Counted]) -> None:
@@ -244,17 +274,3 @@ class Search:
             self._told.ended(say(error))
 
         return partial(self._now, self._turn, failed)
-
-
-def _load(name: str, model: PromptableModel) -> Detector:
-    # torch comes in this way only, or an open window may take the process down.
-    warm("torchvision")
-    from napari_sam.models.catalog import load_detector
-
-    return load_detector(
-        name,
-        model=model,
-        device=model.info.device,
-        conf=LEAST_CONFIDENCE,
-        max_det=MOST,
-    )

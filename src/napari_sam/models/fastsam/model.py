@@ -138,8 +138,8 @@ def load_fastsam(path: Path, device: str) -> FastSamModel:
     ModelError
         If it is something else.
     """
-    segmenter = load_yolo(path, OPTIONS, device=device)
-    if not segmenter.segments or len(segmenter.class_names) > 1:
+    segmenter = load_yolo(path, OPTIONS, device=device, examples=True)
+    if not segmenter.segments or len(segmenter.class_names) != 1:
         raise ModelError(
             f"{path}: this is an ultralytics detector, not a model that outlines what "
             "is clicked; use it as a detector (--detector). Of ultralytics' segmenters "

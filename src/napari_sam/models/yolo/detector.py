@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_sam.images import Plane
     from napari_sam.models.protocol import ModelInfo
     from napari_sam.models.yolo.letterbox import Framed
-    from napari_sam.models.yolo.network import Network
+    from napari_sam.models.yolo.network import Answer, Network
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # how OpenCV weighs them for grey
 
@@ -109,14 +109,15 @@ class YoloDetector:
         return found
 
     def _detect(self, pixels: npt.NDArray[np.uint8]) -> Detections:
+        seen = self._seen(self._framed(pixels), self._options.conf)
+        return self._finished(seen.rows, seen.full, seen.prototypes)
+
+    def _framed(self, pixels: npt.NDArray[np.uint8]) -> Framed:
         traits = self._network.traits
         if traits.stretched:
-            framed = letterbox.stretch(pixels, self._frame)
-        else:
-            stride = traits.stride if traits.fixed is None else None
-            framed = letterbox.fit(pixels, self._frame, stride)
-        seen = self._seen(framed, self._options.conf)
-        return self._finished(seen.rows, seen.full, seen.prototypes)
+            return letterbox.stretch(pixels, self._frame)
+        stride = traits.stride if traits.fixed is None else None
+        return letterbox.fit(pixels, self._frame, stride)
 
     def _finished(
         self,
@@ -139,21 +140,36 @@ class YoloDetector:
 
     def _seen(self, framed: Framed, conf: float) -> Seen:
         """Ask the network about one frame; rows have a score above `conf`."""
-        network, options = self._network, self._options
-        turned = network.traits.turned
+        network = self._network
         answer = network(framed.tensor(network.device))
+        return self._read(
+            answer, framed, conf, len(self.class_names), self._options.classes
+        )
+
+    def _read(
+        self,
+        answer: Answer,
+        framed: Framed,
+        conf: float,
+        count: int,
+        classes: Sequence[int] | None,
+    ) -> Seen:
+        """Read an answer of `count` classes, of which `classes` are wanted."""
+        traits, iou = self._network.traits, self._options.iou
+        turned = traits.turned
         prediction = answer.objects.float()
         full = False
-        if network.traits.final:
+        if traits.final:
             rows = read_final(prediction, conf)
             full = 0 < len(prediction) == len(rows)
-            rows = only(rows.cpu(), options.classes)
+            rows = only(rows.cpu(), classes)
         elif turned:
-            rows = read_turned(prediction, len(self.class_names), conf)
-            rows = suppress_turned(only(rows.cpu(), options.classes), options.iou)
+            rows = read_turned(prediction, count, conf)
+            rows = suppress_turned(only(rows.cpu(), classes), iou)
         else:
-            rows = read_rows(prediction, len(self.class_names), conf)
-            rows = suppress(only(rows.cpu(), options.classes), options.iou)
+            rows = read_rows(prediction, count, conf)
+            rows = only(rows.cpu(), classes)
+            rows = suppress(rows, iou, agnostic=traits.agnostic)
         rows = hulls(rows) if turned else rows
         drawn = answer.prototypes
         return Seen(

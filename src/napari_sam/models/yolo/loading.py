@@ -11,7 +11,14 @@ from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sniff import file_sha256
 from napari_sam.models.yolo.detector import YoloDetector
-from napari_sam.models.yolo.network import Network, TorchNetwork, check_task
+from napari_sam.models.yolo.network import Network, check_task
+from napari_sam.models.yolo.words import (
+    WordsNetwork,
+    YoloeDetector,
+    YoloeNetwork,
+    is_yoloe,
+    kind_of,
+)
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
@@ -21,7 +28,11 @@ SUFFIXES = (".pt", ".onnx")
 
 
 def load_yolo(
-    path: Path, options: DetectorOptions = DEFAULTS, *, device: str = "auto"
+    path: Path,
+    options: DetectorOptions = DEFAULTS,
+    *,
+    device: str = "auto",
+    examples: bool = False,
 ) -> YoloDetector:
     """Load the user's own YOLO; nothing in the file is executed.
 
@@ -33,25 +44,34 @@ def load_yolo(
         See `YoloDetector`.
     device : str
         As for `load_model`.
+    examples : bool
+        It is to be asked for what looks like examples: it needs no words.
 
     Raises
     ------
     ModelError
         If the file is no such network, or cannot be read.
     """
-    network = _load(path, device, options.max_det)
+    network = _load(path, device, options, examples=examples)
     if network.traits.channels not in (1, 3):
         raise ModelError(
             f"{path}: this network looks at {network.traits.channels} channels: use "
             "one for colour (3) or grey (1) images"
         )
-    info = ModelInfo(path.name, "", file_sha256(path), str(network.device))
-    detector = YoloDetector(network, info, options)
-    _try_out(path, network)
+    read_by = network.read_by if isinstance(network, WordsNetwork) else ""
+    info = ModelInfo(path.name, read_by, file_sha256(path), str(network.device))
+    if isinstance(network, YoloeNetwork):
+        detector: YoloDetector = YoloeDetector(network, info, options)
+    else:
+        detector = YoloDetector(network, info, options)
+    if network.traits.names or not examples:
+        _try_out(path, network)
     return detector
 
 
-def _load(path: Path, device: str, max_det: int) -> Network:
+def _load(
+    path: Path, device: str, options: DetectorOptions, *, examples: bool
+) -> Network:
     where = resolve_device(device)
     if path.suffix.lower() == ".onnx":
         if not path.is_file():
@@ -63,16 +83,31 @@ def _load(path: Path, device: str, max_det: int) -> Network:
 
     module, names, task, stride, imgsz = load_yolo_module(path)
     check_task(path, task)
-    return TorchNetwork(
+    kind = kind_of(module)
+    network = kind(
         module,
         names,
         stride=stride,
         imgsz=imgsz,
         device=where,
-        limit=max_det + 1,  # one more than asked for, to tell whether there was more
+        # One more than asked for, to tell whether there was more.
+        limit=options.max_det + 1,
         turned=task == "obb",
         segments=task == "segment",
+        agnostic=is_yoloe(module),
     )
+    if isinstance(network, WordsNetwork) and options.words:
+        network.listen(options.words, path)
+    elif isinstance(network, WordsNetwork) and network.alone:
+        network.check(path)
+    elif isinstance(network, WordsNetwork):
+        if not examples:
+            raise ModelError(
+                f"{path}: this detector finds what words say: give some, such as "
+                '"nucleus" (--words)'
+            )
+        network.forget()
+    return network
 
 
 def _try_out(path: Path, network: Network) -> None:

@@ -43,6 +43,9 @@ class Traits:
         It looks at planes stretched to its square.
     segments : bool
         It outlines what it finds, see `Answer`.
+    agnostic : bool
+        Of boxes that overlap the best is kept, whatever their classes: an object is
+        what suits it best.
     """
 
     names: tuple[str, ...]
@@ -54,6 +57,7 @@ class Traits:
     turned: bool = False
     stretched: bool = False
     segments: bool = False
+    agnostic: bool = False
 
 
 class Answer(NamedTuple):
@@ -104,6 +108,8 @@ class TorchNetwork:
         Its boxes have an angle.
     segments : bool
         It outlines what it finds.
+    agnostic : bool
+        See `Traits`.
     """
 
     def __init__(
@@ -117,6 +123,7 @@ class TorchNetwork:
         limit: int = 300,
         turned: bool = False,
         segments: bool = False,
+        agnostic: bool = False,
     ) -> None:
         net: Any = module
         net.eval().requires_grad_(False)
@@ -129,7 +136,7 @@ class TorchNetwork:
         self._queries = answers_queries(type(head).__name__)
         final = self._queries or bool(getattr(head, "end2end", False))
         if final:
-            head.max_det = limit
+            head.max_det, head.agnostic_nms = limit, agnostic
         self._module, self._device = net, device
         self.traits = Traits(
             class_names(names),
@@ -140,6 +147,7 @@ class TorchNetwork:
             turned=turned,
             stretched=self._queries,
             segments=segments,
+            agnostic=agnostic,
         )
 
     @property
@@ -149,7 +157,10 @@ class TorchNetwork:
 
     def __call__(self, batch: Tensor) -> Answer:
         """Return the raw predictions."""
-        answer = self._module(batch)
+        return self._answer(self._module(batch), batch)
+
+    def _answer(self, answer: Any, batch: Tensor) -> Answer:
+        """Take what matters out of what a module gives."""
         found = _first(answer)[0]
         if self._queries:
             return Answer(from_queries(found, batch.shape))

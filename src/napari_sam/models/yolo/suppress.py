@@ -102,13 +102,15 @@ def only(rows: Tensor, classes: Sequence[int] | None) -> Tensor:
     return rows[torch.isin(rows[:, 5], wanted)]
 
 
-def suppress(rows: Tensor, iou: float) -> Tensor:
+def suppress(rows: Tensor, iou: float, *, agnostic: bool = False) -> Tensor:
     """Keep the best of the boxes of a class that overlap by more than `iou`.
 
     Parameters
     ----------
     rows : float (N, 6 + more)
     iou : float
+    agnostic : bool
+        Classes do not matter: of any boxes that overlap the best is kept.
 
     Returns
     -------
@@ -117,7 +119,8 @@ def suppress(rows: Tensor, iou: float) -> Tensor:
     """
     if len(rows) > _MOST:
         rows = rows[rows[:, 4].argsort(descending=True, stable=True)[:_MOST]]
-    return rows[batched_nms(rows[:, :4], rows[:, 4], rows[:, 5], iou)]
+    classes = torch.zeros_like(rows[:, 5]) if agnostic else rows[:, 5]
+    return rows[batched_nms(rows[:, :4], rows[:, 4], classes, iou)]
 
 
 def suppress_turned(rows: Tensor, iou: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import (
@@ -19,6 +18,7 @@ from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.widgets.auto_annotate.parts import LEAST_CONFIDENCE
 from napari_sam.widgets.auto_annotate.words import title_of
 from napari_sam.widgets.rows import Rows
+from napari_sam.widgets.seeking import FILE, Seeking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,12 +26,9 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from qtpy.QtWidgets import QWidget
 
-FILE = "…"
-_TITLES = {"detector": "What finds the objects?", "model": "What outlines them?"}
-_FILES = {
-    "detector": "Detectors, boxes, labels (*.pt *.onnx *.csv *.txt *.tif *.tiff)",
-    "model": "Models (*.pt *.pth *.safetensors)",
-}
+    from napari_sam.models.lane import Post
+
+_FILES = "Models (*.pt *.pth *.safetensors)"
 _DETECTOR_TIP = "What looks for objects on the image."
 _MODEL_TIP = "What draws the outline of each object that was found."
 _CONF_TIP = (
@@ -40,9 +37,9 @@ _CONF_TIP = (
 )
 
 
-def _parts(kind: str, files: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return (text, value) of everything that can be chosen."""
-    known = [(title_of(e), e.name) for e in list_models() if e.kind == kind]
+def _models(files: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return (text, value) of every model that can be chosen."""
+    known = [(title_of(e), e.name) for e in list_models() if e.kind == "model"]
     picked = [(path.replace("\\", "/").rpartition("/")[2], path) for path in files]
     return [*known, *picked, ("A file…", FILE)]
 
@@ -58,11 +55,17 @@ class Form:
         Called after another detector or model was chosen.
     parent : QWidget
         Where a dialog for files belongs to.
+    post : callable
+        Runs a function on the viewer's thread.
+    notice : callable
+        Is called with one line where nothing can be chosen.
 
     Attributes
     ----------
     image : ComboBox
         The image layers, filled by the panel.
+    seeking : Seeking
+        What looks for objects, and what words it is asked for.
     what, counts, more : Rows
         What is looked for; what counts as an object; what is rarely changed.
     """
@@ -73,14 +76,29 @@ class Form:
         settings: Callable[[], None],
         parts: Callable[[], None],
         parent: QWidget,
+        post: Post,
+        notice: Callable[[str], None],
     ) -> None:
         defaults = Recipe()
         self._parent, self._parts_changed = parent, parts
-        self.files: dict[str, tuple[str, ...]] = {"detector": (), "model": ()}
+        self.files: tuple[str, ...] = ()
         self.image = ComboBox(label="Image", choices=[])
-        self.detector = self._part("detector", "Find", _DETECTOR_TIP)
-        self.model = self._part("model", "Outline with", _MODEL_TIP)
-        self._chosen = {"detector": self.detector.value, "model": self.model.value}
+        self.seeking = Seeking(
+            parent,
+            post,
+            chosen=parts,
+            said=settings,
+            notice=notice,
+            tooltip=_DETECTOR_TIP,
+        )
+        self.detector = self.seeking.detector
+        self.model = ComboBox(
+            label="Outline with",
+            choices=_models(()),
+            value=defaults.model,
+            tooltip=_MODEL_TIP,
+        )
+        self._chosen = self.model.value
         self.classes = Select(label="Only these", choices=[])
         self.conf = FloatSlider(
             label="Confidence",
@@ -134,15 +152,17 @@ class Form:
             tooltip="How brightness is prepared for the search. Its own for each "
             "slice helps where the image fades with depth or time.",
         )
-        self.what = Rows(self.image, self.detector, self.model, self.classes)
+        self.what = Rows(
+            self.image, self.detector, self.seeking.words, self.model, self.classes
+        )
         self.counts = Rows(self.conf, self.min_area, self.max_hole, self.link)
         self.more = Rows(self.iou, self.max_det, self.contrast)
         self.what.show_row(self.classes, False)
+        self.seeking.join(self.what)
         settings_widgets = (*self.counts.widgets, *self.more.widgets, self.classes)
         for widget in settings_widgets:
             widget.changed.connect(lambda _: settings())
-        for kind, box in (("detector", self.detector), ("model", self.model)):
-            box.changed.connect(partial(self._part_chosen, kind, box))
+        self.model.changed.connect(self._model_chosen)
 
     def recipe(self) -> Recipe:
         """Return what is set.
@@ -156,6 +176,7 @@ class Form:
             detector=self.detector.value,
             model=self.model.value,
             classes=tuple(self.classes.value) or None,
+            words=self.seeking.said,
             conf=round(self.conf.value, 4),
             iou=round(self.iou.value, 4),
             max_det=self.max_det.value,
@@ -167,13 +188,15 @@ class Form:
 
     def pick(self, kind: str, path: str) -> None:
         """Offer a file as detector or model, and choose it."""
-        if path not in self.files[kind]:
-            self.files[kind] = (*self.files[kind], path)
-        box = self.detector if kind == "detector" else self.model
-        with box.changed.blocked():
-            box.choices = _parts(kind, self.files[kind])
-            box.value = path
-        self._chosen[kind] = path
+        if kind == "detector":
+            self.seeking.pick(path)
+            return
+        if path not in self.files:
+            self.files = (*self.files, path)
+        with self.model.changed.blocked():
+            self.model.choices = _models(self.files)
+            self.model.value = path
+        self._chosen = path
         self._parts_changed()
 
     def offer_images(self, layers: Sequence[Image], active: object) -> None:
@@ -190,7 +213,11 @@ class Form:
             self.image.changed.emit(chosen)
 
     def offer_classes(self, names: tuple[str, ...]) -> None:
-        """Let people choose among classes, where there are several."""
+        """Let people choose among classes, where there are several.
+
+        Words that they have typed are what they want.
+        """
+        names = () if self.seeking.said else names
         choices = [(name, number) for number, name in enumerate(names)]
         if list(self.classes.choices) == [number for _, number in choices]:
             return
@@ -204,24 +231,16 @@ class Form:
         self.counts.show_row(self.link, stack)
         self.more.show_row(self.contrast, stack)
 
-    def _part_chosen(self, kind: str, box: ComboBox, value: str) -> None:
+    def _model_chosen(self, value: str) -> None:
         if value == FILE:
-            with box.changed.blocked():
-                box.value = self._chosen[kind]
+            with self.model.changed.blocked():
+                self.model.value = self._chosen
             # PyQt6 and PySide6 give (path, filter).
             path, _ = QFileDialog.getOpenFileName(
-                self._parent, _TITLES[kind], "", f"{_FILES[kind]};;Any file (*)"
+                self._parent, "What outlines them?", "", f"{_FILES};;Any file (*)"
             )
             if path:
-                self.pick(kind, path)
+                self.pick("model", path)
             return
-        self._chosen[kind] = value
+        self._chosen = value
         self._parts_changed()
-
-    def _part(self, kind: str, label: str, tooltip: str) -> ComboBox:
-        return ComboBox(
-            label=label,
-            choices=_parts(kind, ()),
-            value=getattr(Recipe(), kind),
-            tooltip=tooltip,
-        )

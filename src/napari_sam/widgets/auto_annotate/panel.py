@@ -43,12 +43,17 @@ class AutoAnnotate(QWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self._viewer = napari_viewer
+        post = Poster(self).post
         self.form = Form(
-            settings=self._settings_changed, parts=self._parts_changed, parent=self
+            settings=self._settings_changed,
+            parts=self._parts_changed,
+            parent=self,
+            post=post,
+            notice=self._say,
         )
         self.view = View(self, self.form)
         self.results = Results(napari_viewer)
-        self.session = Session(Poster(self).post, self)
+        self.session = Session(post, self)
         self._source: Source | None = None
         self._listening = False
         self._settle = _timer(self, _SETTLE_MS, self._apply)
@@ -61,11 +66,13 @@ class AutoAnnotate(QWidget):
 
         def destroyed() -> None:  # a method of ours would not be called any more
             self._listen(False)
+            self.form.seeking.end()
             self.session.close()
 
         self.destroyed.connect(destroyed)
         self._layers_changed()
         self._warm.start()
+        self.form.seeking.look()
 
     # What the session tells.
 
@@ -115,6 +122,9 @@ class AutoAnnotate(QWidget):
         source = self._look()
         if image is None or source is None:
             return
+        if lacking := self.form.seeking.lacking:
+            self.view.say(lacking, bad=True)
+            return
         self._settle.stop()
         self.view.say("")
         self.results.begin(image, source, trial=trial)
@@ -141,11 +151,15 @@ class AutoAnnotate(QWidget):
             self.view.say("This setting needs a new search: press a button above.")
 
     def _parts_changed(self) -> None:
-        self.view.say("")
+        self._say(self.form.seeking.lacking)
         self._load()
 
     def _load(self) -> None:
-        self.session.prepare(self.form.recipe())
+        if not self.form.seeking.lacking:
+            self.session.prepare(self.form.recipe())
+
+    def _say(self, text: str) -> None:
+        self.view.say(text)
 
     def _image_changed(self) -> None:
         self.session.forget()
@@ -177,6 +191,7 @@ class AutoAnnotate(QWidget):
         self._listen(False)
         self._warm.stop()
         self._settle.stop()
+        self.form.seeking.end()
         self.session.close()
 
     def event(self, event: QEvent) -> bool:

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 # the images that ship this means up to two thirds more masks (phase contrast).
 LEAST_CONFIDENCE = 0.05
 # A change of these needs a run; of `conf`, `classes` and `max_det` see `covers`.
-_RUN_FIELDS = ("detector", "model", "device", "iou", "imgsz", "normalization")
+_RUN_FIELDS = (
+    *("detector", "words", "model", "device"),
+    *("iou", "imgsz", "normalization"),
+)
 
 
 def broadened(recipe: Recipe) -> Recipe:

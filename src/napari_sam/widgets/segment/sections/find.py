@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.live.proposals.finding import LEAST_CONFIDENCE
 from napari_sam.live.proposals.found import Filters
-from napari_sam.models.catalog import list_models
-from napari_sam.widgets.auto_annotate.words import plane_noun, title_of
+from napari_sam.widgets.auto_annotate.words import plane_noun
 from napari_sam.widgets.rows import Rows
+from napari_sam.widgets.seeking import Seeking
 from napari_sam.widgets.segment.sections import find_words as words
 from napari_sam.widgets.segment.sections.find_layers import FindLayers
 from napari_sam.widgets.segment.sections.find_where import Choice, where
@@ -35,7 +35,8 @@ _SOON: Final = 0.4  # seconds; what takes less does not flash up
 _TICK_MS: Final = 500
 _DETECTOR_TIP = (
     "What looks for objects. What it finds is outlined by the model above. “Anything” "
-    "asks that model about a grid of points: try it where the others find nothing."
+    "asks that model about a grid of points: try it where the others find nothing. A "
+    "file can be a detector of ultralytics, or one that understands words."
 )
 _WHERE_TIP = (
     "All slices are searched from the one on screen outward; you can go on working "
@@ -80,14 +81,15 @@ class Find(QWidget):
         self._offered: tuple[str, bool] | None = None
         self._bridge, self._finder, self._notice = bridge, bridge.finder, notice
         usual = Filters()
-        self.detector = ComboBox(
-            label="Find",
-            choices=[
-                (title_of(e), e.name) for e in list_models() if e.kind == "detector"
-            ],
-            value="nuclei",
+        self.seeking = Seeking(
+            self,
+            post,
+            chosen=self._sought,
+            said=lambda: None,
+            notice=notice,
             tooltip=_DETECTOR_TIP,
         )
+        self.detector = self.seeking.detector
         self.where = ComboBox(
             label="Where",
             choices=words.choices("slice", stack=True),
@@ -114,10 +116,12 @@ class Find(QWidget):
         self.counts = Rows(
             self.confidence, self.stability, self.smallest, self.largest, self.border
         )
+        self.what = Rows(self.detector, self.seeking.words, self.where)
+        self.seeking.join(self.what)
         lines = QVBoxLayout(self)
         lines.setContentsMargins(8, 0, 0, 6)
         for part in (
-            Rows(self.detector, self.where),
+            self.what,
             row_of(self.start, self.cancel),
             self.bar,
             self.says,
@@ -132,6 +136,7 @@ class Find(QWidget):
         self._tick.timeout.connect(self.show_state)
         self._join()
         self.show_state()
+        self.seeking.look()
 
     def _join(self) -> None:
         for pressed, action in (
@@ -161,12 +166,20 @@ class Find(QWidget):
         desk = self._bridge.desk
         if desk is None:
             return
+        if lacking := self.seeking.lacking:
+            self._notice(lacking)
+            return
         wanted = where(self.where.value, self._viewer, desk)
         if isinstance(wanted, str):
             self._notice(wanted)
             return
         self._finder.filter(self.filters())
-        self._finder.find(self.detector.value, wanted)
+        self._finder.find(self.detector.value, wanted, self.seeking.said or ())
+
+    def _sought(self) -> None:
+        """Say what is still needed, now that something else is to look."""
+        if lacking := self.seeking.lacking:
+            self._notice(lacking)
 
     def _cancel(self) -> None:
         self._finder.cancel()
@@ -257,6 +270,7 @@ class Find(QWidget):
     def end(self) -> None:
         """Show nothing any more that moves."""
         self._tick.stop()
+        self.seeking.end()
         self.layers.end()
 
 

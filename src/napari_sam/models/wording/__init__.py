@@ -1,0 +1,1 @@
+"""Words for detectors that understand them: what may be asked, and what reads it."""
