@@ -57,6 +57,8 @@ class Proposals:
         False for a plane of one colour: no model ran.
     clicks : Clicks, optional
         Where the masks were found by clicking.
+    parts : int
+        In how many tiles the plane was looked at; limits hold for each.
     """
 
     index: tuple[int, ...]
@@ -68,6 +70,7 @@ class Proposals:
     truncated: bool = False
     has_contrast: bool = True
     clicks: Clicks | None = None
+    parts: int = 1
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -118,10 +121,11 @@ class Proposals:
         if recipe.classes is not None:
             keep &= np.isin(self.classes, recipe.classes)
         kept = np.flatnonzero(keep)
-        best = kept[np.argsort(-self.scores[kept], kind="stable")][: recipe.max_det]
+        most = recipe.max_det * self.parts
+        best = kept[np.argsort(-self.scores[kept], kind="stable")][:most]
         # What lies beyond the detector's limit is less likely than all of these.
         beyond = self.truncated and bool(likely.all())
-        truncated = beyond or len(kept) > recipe.max_det
+        truncated = beyond or len(kept) > most
         return replace(self.take(best), truncated=truncated)
 
     def fitting(self, recipe: Recipe) -> Proposals:
@@ -135,11 +139,6 @@ class Proposals:
         """
         fits = [_fits(mask, self.shape, recipe) for mask in self.masks]
         return self if all(fits) else self.take(np.flatnonzero(fits).astype(np.int64))
-
-
-def has_contrast(plane: Plane) -> bool:
-    """Whether a plane has more than one colour."""
-    return not bool((plane.pixels == plane.pixels[0, 0]).all())
 
 
 def _fits(mask: Mask, shape: tuple[int, int], recipe: Recipe) -> bool:
