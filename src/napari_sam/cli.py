@@ -144,6 +144,13 @@ def annotate(
             'YOLO-World, SAM 3): "nucleus,dividing cell".'
         ),
     ] = None,
+    diameter: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a typical object: in pixels (12), or as 8um where the file says "
+            "how large a pixel is."
+        ),
+    ] = None,
     points_per_side: Annotated[
         int,
         typer.Option(help='Clicks along each side, for the detector "everything".'),
@@ -210,6 +217,7 @@ def annotate(
             max_det=max_det,
             classes=_numbers(classes, "--classes"),
             words=None if words is None else tuple(_split(words)),
+            diameter=diameter,
             points_per_side=points_per_side,
             crop_layers=crop_layers,
             min_area=min_area,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from napari_sam.images.units import physical_size
+from napari_sam.images.units import parse_length, physical_size
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,27 @@ def test_sizes(
         assert found is not None
         assert found[0] == pytest.approx(expected[0])
         assert found[1] == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (12, (12.0, None)),
+        ("12.5", (12.5, None)),
+        ("12 px", (12.0, None)),
+        ("8um", (8.0, "micrometer")),
+        ("8 µm", (8.0, "micrometer")),
+        ("250nm", (0.25, "micrometer")),
+        ("1e-2 mm", (10.0, "micrometer")),
+    ],
+)
+def test_lengths(text: float | str, expected: tuple[float, str | None]) -> None:
+    value, unit = parse_length(text)
+    assert value == pytest.approx(expected[0])
+    assert unit == expected[1]
+
+
+@pytest.mark.parametrize("text", ["", "um", "0", "-3", "1.2.3", "8 apples", "3 s"])
+def test_what_is_no_length(text: str) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        parse_length(text)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sam.images import open_image
+from napari_sam.images import open_image, planes
+from napari_sam.records import labels as module
 from napari_sam.records.labels import choose_flavour, label_dtype, write_labels
 
 SIZES = {
@@ -78,3 +79,25 @@ def test_ids_above_65535_need_32_bits() -> None:
     assert label_dtype(0) == np.uint16
     assert label_dtype(65535) == np.uint16
     assert label_dtype(65536) == np.uint32
+
+
+def test_large_planes_are_written_in_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planes, "LARGE", 10_000)
+    monkeypatch.setattr(module, "_TILE", 64)
+    labels = np.random.default_rng(0).integers(0, 9, (2, 150, 210), np.uint32)
+    path = tmp_path / "labels.tif"
+    write_labels(
+        path,
+        iter(labels),
+        axes="ZYX",
+        shape=labels.shape,
+        dtype=np.uint16,
+        pixel_size=SIZES,
+    )
+    with tifffile.TiffFile(path) as file:
+        assert file.pages[1].chunks == (64, 64)
+        assert np.array_equal(file.asarray(), labels)
+    with open_image(path) as image:
+        assert (image.axes, image.shape) == ("ZYX", labels.shape)

@@ -66,3 +66,23 @@ def test_survives_json():
 
 def test_every_field_is_described():
     assert all(field.description for field in Recipe.model_fields.values())
+
+
+def test_a_diameter_is_in_pixels_or_has_a_unit():
+    assert make_recipe(diameter="12").diameter == 12.0
+    assert make_recipe(diameter=np.float32(12)).diameter == 12.0
+    assert make_recipe(diameter="8µm").diameter == "8 um"
+    recipe = make_recipe(diameter="250nm")
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    for wrong in ("wide", 0, "3 s"):
+        with pytest.raises(RecipeError, match="diameter must be"):
+            make_recipe(diameter=wrong)
+
+
+def test_a_diameter_leaves_out_what_is_much_smaller_or_larger():
+    recipe = make_recipe()
+    assert recipe.sized(None) is recipe
+    sized = recipe.sized(40.0)
+    assert (sized.min_area, sized.max_area) == (79, 20107)
+    strict = make_recipe(min_area=200, max_area=900).sized(40.0)
+    assert (strict.min_area, strict.max_area) == (200, 900)

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.images.planes import LargePlane, Plane, is_large
 from napari_sam.types import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari_sam.types import IntBox
 
 Mode = Literal["stack", "plane"]
 
@@ -59,30 +62,6 @@ class Normalization:
             None if ranges is None else tuple((float(a), float(b)) for a, b in ranges),
             (float(low), float(high)),
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Plane:
-    """One 2-D image as the model sees it.
-
-    Attributes
-    ----------
-    pixels : uint8 array, shape (H, W, 3)
-    index : tuple of int
-        Position along the stack axes; empty for a single image.
-    normalization : Normalization
-        How the pixels were made.
-    """
-
-    pixels: npt.NDArray[np.uint8]
-    index: tuple[int, ...]
-    normalization: Normalization
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        height, width, _ = self.pixels.shape
-        return height, width
 
 
 def fit_normalization(
@@ -141,8 +120,11 @@ def make_plane(
     *,
     rgb: bool | None = None,
     index: tuple[int, ...] = (),
+    diameter: float | None = None,
 ) -> Plane:
     """Turn one raw plane into the pixels that a model sees.
+
+    Those of a large one are made where they are looked at, see `LargePlane`.
 
     Parameters
     ----------
@@ -155,7 +137,8 @@ def make_plane(
         Whether the last axis is colour (a fourth channel is alpha and is
         dropped). By default: uint8 with three or four channels is.
     index : tuple of int
-        Kept in the result.
+    diameter : float, optional
+        Both are kept in the result.
 
     Raises
     ------
@@ -178,12 +161,59 @@ def make_plane(
         raise ImageError(
             f"the contrast is given for {len(ranges)} channels, the plane has {count}"
         )
+    shape = pixels.shape[:2]
+    if not is_large(shape):
+        return Plane(_painted(pixels, ranges), index, normalization, diameter)
+
+    def paint(box: IntBox) -> npt.NDArray[np.uint8]:
+        y0, x0, y1, x1 = box
+        return _painted(pixels[y0:y1, x0:x1], ranges)
+
+    return LargePlane(paint, shape, index, normalization, diameter)
+
+
+def lazy_plane(
+    read: Callable[[IntBox], npt.NDArray[Any]],
+    shape: tuple[int, int],
+    normalization: Normalization,
+    *,
+    rgb: bool,
+    index: tuple[int, ...] = (),
+    diameter: float | None = None,
+    coarser: Sequence[tuple[int, Plane]] = (),
+) -> LargePlane:
+    """Return a plane that is read part by part.
+
+    Parameters
+    ----------
+    read : callable
+        Returns a part (y0, x0, y1, x1) in raw intensities, (h, w) or (h, w, C).
+    shape : (H, W)
+    normalization : Normalization
+        With its ranges.
+    rgb, index, diameter
+        See `make_plane`.
+    coarser : sequence of (int, Plane)
+        See `Plane`.
+    """
+
+    def paint(box: IntBox) -> npt.NDArray[np.uint8]:
+        return make_plane(read(box), normalization, rgb=rgb, index=index).pixels
+
+    return LargePlane(paint, shape, index, normalization, diameter, coarser)
+
+
+def _painted(
+    pixels: npt.NDArray[Any], ranges: tuple[tuple[float, float], ...]
+) -> npt.NDArray[np.uint8]:
+    """Return colours (H, W, 3) of raw intensities (H, W, C), C from 1 to 3."""
+    count = pixels.shape[-1]
     scaled = [_to_uint8(pixels[..., c], *ranges[c % len(ranges)]) for c in range(count)]
     if count == 1:
         scaled = scaled * 3
     elif count == 2:
         scaled.append(np.zeros_like(scaled[0]))
-    return Plane(np.stack(scaled, axis=-1), index, normalization)
+    return np.stack(scaled, axis=-1)
 
 
 def _with_channels(image: npt.NDArray[Any]) -> npt.NDArray[Any]:

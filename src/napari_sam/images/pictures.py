@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_sam.images.reader import Key
+    from napari_sam.images.reader import Key, Reader
     from napari_sam.images.units import PixelSize
 
 # Mode of PIL: (dtype, samples, mode to convert to first).
@@ -54,6 +54,7 @@ class PictureReader:
         self.channel_names: tuple[str, ...] = ()
         self.pixel_size: PixelSize = {}
         self.notes: tuple[str, ...] = ()
+        self.coarser: tuple[tuple[int, Reader], ...] = ()
         self._deep = _deep_samples(path)
         try:
             with _opened(path) as picture:

@@ -30,6 +30,8 @@ class Reader(Protocol):
         Axis to (size, unit).
     notes : tuple of str
         What people should know about how it is read.
+    coarser : tuple of (int, Reader)
+        The same image at smaller sizes: how many times smaller in Y and X.
     """
 
     shape: tuple[int, ...]
@@ -39,9 +41,13 @@ class Reader(Protocol):
     channel_names: tuple[str, ...]
     pixel_size: PixelSize
     notes: tuple[str, ...]
+    coarser: tuple[tuple[int, Reader], ...]
 
     def read(self, key: Key) -> npt.NDArray[Any]:
-        """Read a part: an int or the whole, slice(None), for every axis."""
+        """Read a part: an int, the whole (slice(None)) or a slice for every axis.
+
+        Slices with bounds come for Y and X only.
+        """
 
     def close(self) -> None:
         """Let go of files; reading ends."""
@@ -59,6 +65,7 @@ class ArrayReader:
         channel_names: tuple[str, ...] = (),
         pixel_size: PixelSize | None = None,
         notes: tuple[str, ...] = (),
+        coarser: tuple[tuple[int, Reader], ...] = (),
     ) -> None:
         self.shape = tuple(int(n) for n in array.shape)
         self.dtype = np.dtype(array.dtype)
@@ -67,6 +74,7 @@ class ArrayReader:
         self.channel_names = channel_names
         self.pixel_size = pixel_size or {}
         self.notes = notes
+        self.coarser = coarser
         self._array = array
 
     def read(self, key: Key) -> npt.NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,13 @@ from napari_sam.images.channels import choose_channels
 from napari_sam.images.normalization import (
     Mode,
     Normalization,
-    Plane,
     fit_normalization,
+    lazy_plane,
     make_plane,
 )
+from napari_sam.images.planes import LargePlane, Plane, is_large, sample_boxes
 from napari_sam.images.readers import array_reader, file_reader
+from napari_sam.images.units import parse_length
 from napari_sam.types import ImageError, NapariSamError
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sam.images.reader import Key, Reader
     from napari_sam.images.units import PixelSize
+    from napari_sam.types import IntBox
 
 _SAMPLED_PLANES = 16
 _COLOURS = ("red", "green", "blue", "alpha")
@@ -82,6 +86,13 @@ class ImageStack:
         }
         self.channel_names: tuple[str, ...] = ()
         self._choose(channels)
+        self._coarser = [
+            (
+                factor,
+                ImageStack(smaller, understanding, channels, name=name, path=path),
+            )
+            for factor, smaller in reader.coarser
+        ]
 
     def _choose(self, channels: Sequence[int | str] | None) -> None:
         """Settle which channels are read, and whether they are colour."""
@@ -145,13 +156,17 @@ class ImageStack:
         where = dict(zip(self.stack_axes, index, strict=True))
         return tuple(where.get(axis, slice(None)) for axis in self.label_axes)
 
-    def read(self, index: tuple[int, ...] = ()) -> npt.NDArray[Any]:
+    def read(
+        self, index: tuple[int, ...] = (), box: IntBox | None = None
+    ) -> npt.NDArray[Any]:
         """Read one plane as it is in the file, chosen channels only.
 
         Parameters
         ----------
         index : tuple of int
             Position along `stack_axes`.
+        box : (y0, x0, y1, x1), optional
+            Only this part of it.
 
         Returns
         -------
@@ -171,7 +186,7 @@ class ImageStack:
                 f"the axes {self.stack_axes!r} have the lengths {self.stack_shape}"
             )
         try:
-            plane = self._read(index)
+            plane = self._read(index, box)
         except (NapariSamError, MemoryError):
             raise
         except Exception as exc:  # decoders raise nearly anything on damaged data
@@ -183,11 +198,11 @@ class ImageStack:
             return plane
         return plane.astype(plane.dtype.newbyteorder("="))
 
-    def _read(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
+    def _read(self, index: tuple[int, ...], box: IntBox | None) -> npt.NDArray[Any]:
         if "C" not in self.axes:
-            pixels = self._read_channel(index, 0)
+            pixels = self._read_channel(index, 0, box)
         else:
-            read = [self._read_channel(index, c) for c in self.channels]
+            read = [self._read_channel(index, c, box) for c in self.channels]
             pixels = read[0] if len(read) == 1 else np.stack(read, axis=-1)
         if self.rgb:
             return pixels[..., :3]  # without alpha
@@ -196,28 +211,116 @@ class ImageStack:
             return pixels[..., 0] if len(self.channels) == 1 else pixels
         return pixels
 
-    def _read_channel(self, index: tuple[int, ...], channel: int) -> npt.NDArray[Any]:
+    def _read_channel(
+        self, index: tuple[int, ...], channel: int, box: IntBox | None
+    ) -> npt.NDArray[Any]:
         where: dict[str, int] = dict(zip(self.stack_axes, index, strict=True))
         where |= {"C": channel, "_": 0}
-        key: Key = tuple(where.get(letter, slice(None)) for letter in self._letters)
         left = [letter for letter in self._letters if letter not in where]
+        parts: dict[str, int | slice] = {**where}
+        if box is not None:
+            y0, x0, y1, x1 = box
+            parts |= {"Y": slice(y0, y1), "X": slice(x0, x1)}
+        key: Key = tuple(parts.get(letter, slice(None)) for letter in self._letters)
         part = self._reader.read(key)
         return part.transpose([left.index(a) for a in "YXS" if a in left])
 
     def normalization(self, mode: Mode = "stack") -> Normalization:
-        """Find the contrast from at most 16 fixed, evenly spaced planes."""
+        """Find the contrast from at most 16 fixed, evenly spaced planes.
+
+        Of large ones from fixed blocks in them.
+        """
         return fit_normalization(self._sample(), rgb=self.rgb, mode=mode)
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
         count = min(len(self), _SAMPLED_PLANES)
         for flat in np.linspace(0, len(self) - 1, count).round().astype(int):
-            yield self.read(tuple(np.unravel_index(flat, self.stack_shape)))
+            yield from self._seen(tuple(np.unravel_index(flat, self.stack_shape)))
+
+    def _seen(self, index: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
+        """Yield what of a plane decides about the contrast."""
+        if not is_large(self.plane_shape):
+            yield self.read(index)
+            return
+        for box in sample_boxes(self.plane_shape):
+            yield self.read(index, box)
 
     def plane(
-        self, index: tuple[int, ...] = (), normalization: Normalization | None = None
+        self,
+        index: tuple[int, ...] = (),
+        normalization: Normalization | None = None,
+        diameter: float | None = None,
     ) -> Plane:
-        """Read one plane as a model sees it; by default with its own contrast."""
-        return make_plane(self.read(index), normalization, rgb=self.rgb, index=index)
+        """Return one plane as a model sees it.
+
+        A large one is read part by part, where it is looked at.
+
+        Parameters
+        ----------
+        index : tuple of int
+            Position along `stack_axes`.
+        normalization : Normalization, optional
+            By default the plane's own contrast.
+        diameter : float, optional
+            Of a typical object, in pixels.
+        """
+        if not is_large(self.plane_shape):
+            return make_plane(
+                self.read(index),
+                normalization,
+                rgb=self.rgb,
+                index=index,
+                diameter=diameter,
+            )
+        if normalization is None or normalization.ranges is None:
+            percentiles = (normalization or Normalization()).percentiles
+            normalization = fit_normalization(
+                self._seen(index), rgb=self.rgb, percentiles=percentiles
+            )
+        return self._lazy(index, normalization, diameter)
+
+    def _lazy(
+        self, index: tuple[int, ...], contrast: Normalization, diameter: float | None
+    ) -> LargePlane:
+        coarser = (
+            (factor, stack._lazy(index, contrast, diameter))
+            for factor, stack in self._coarser
+        )
+        return lazy_plane(
+            partial(self.read, index),
+            self.plane_shape,
+            contrast,
+            rgb=self.rgb,
+            index=index,
+            diameter=diameter,
+            coarser=tuple(coarser),
+        )
+
+    def pixels_of(self, length: float | str | None) -> float | None:
+        """Return how many pixels a length in a plane is.
+
+        Parameters
+        ----------
+        length : float or str, optional
+            In pixels, or with a unit of length: "8 um". None is None.
+
+        Raises
+        ------
+        ImageError
+            If it has such a unit, and the file does not say how large a pixel is.
+        """
+        if length is None:
+            return None
+        value, unit = parse_length(length)
+        if unit is None:
+            return value
+        sizes = [self.pixel_size[axis][0] for axis in "YX" if axis in self.pixel_size]
+        if not sizes:
+            raise ImageError(
+                f"{self._where}: the file does not say how large a pixel is: give the "
+                f"diameter in pixels, not as {length!r}"
+            )
+        return value / float(np.mean(sizes))
 
     def describe(self) -> str:
         """Say in one line what was understood."""

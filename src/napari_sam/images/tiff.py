@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_sam.images.reader import Key
+    from napari_sam.images.reader import Key, Reader
 
 _LOG = logging.getLogger(__name__)
 _COLOUR = {tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR}
 _KINDS = {"imagej": "from ImageJ", "ome": "from OME"}
+_LARGE_PAGE = 2**25  # bytes; parts of larger pages are read without the rest
 
 
 class TiffReader:
@@ -46,7 +47,10 @@ class TiffReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.coarser: tuple[tuple[int, Reader], ...] = ()
         self._last: tuple[int, npt.NDArray[Any]] | None = None
+        self._pieces: tuple[int, Any] | None = None
+        self._map: npt.NDArray[np.uint8] | None = None
         with _silent():
             try:
                 self._tiff = tifffile.TiffFile(path)
@@ -173,13 +177,17 @@ class TiffReader:
         lead, inner = key[: self._lead], key[self._lead :]
         sizes = self.shape[: self._lead]
         runs = [
-            range(n) if isinstance(k, slice) else (k,)
+            range(n)[k] if isinstance(k, slice) else (k,)
             for k, n in zip(lead, sizes, strict=True)
         ]
-        whole = [n for k, n in zip(lead, sizes, strict=True) if isinstance(k, slice)]
+        whole = [
+            len(run) for k, run in zip(lead, runs, strict=True) if isinstance(k, slice)
+        ]
         positions = itertools.product(*runs)
         numbers = [int(np.ravel_multi_index(p, sizes)) if p else 0 for p in positions]
         if not whole:
+            if any(isinstance(k, slice) and k != slice(None) for k in inner):
+                return self._part(numbers[0], inner)
             return self._page(numbers[0])[inner]
         # Y or X runs over pages: every page gives one line.
         lines = [self._page(number)[inner].copy() for number in numbers]
@@ -192,6 +200,31 @@ class TiffReader:
             with _silent():
                 self._last = number, self._decode(number).reshape(self._trail)
         return self._last[1]
+
+    def _part(self, number: int, inner: Key) -> npt.NDArray[Any]:
+        """Read a part of one page; of a large one only what it lies on."""
+        count = int(np.prod(self._trail, dtype=np.int64))
+        if count * self.dtype.itemsize <= _LARGE_PAGE:
+            return self._page(number)[inner].copy()
+        if self._block is not None:
+            return np.array(self._mapped(self._block, number, count)[inner])
+        if self._pieces is None or self._pieces[0] != number:
+            self._check_page(number)
+            self._pieces = number, _pieces(self._series[number], self._trail)
+        pieces = self._pieces[1]
+        if pieces is None:  # it can only be decoded as a whole
+            return self._page(number)[inner].copy()
+        with _silent():
+            return np.asarray(pieces[inner])
+
+    def _mapped(self, block: int, number: int, count: int) -> npt.NDArray[Any]:
+        """Map a page that lies in the file as it is: it takes no memory of its own."""
+        if self._map is None:
+            self._map = np.memmap(self._path, np.uint8, "r")
+        start = block + number * count * self.dtype.itemsize
+        raw = self._map[start : start + count * self.dtype.itemsize]
+        kind = np.dtype(self._tiff.byteorder + self.dtype.char)
+        return raw.view(kind).reshape(self._trail)
 
     def _decode(self, number: int) -> npt.NDArray[Any]:
         if self._block is not None:
@@ -208,7 +241,7 @@ class TiffReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._last = None
+        self._last = self._pieces = self._map = None
         self._tiff.close()
 
     def _damaged(self, what: str) -> ImageError:
@@ -216,6 +249,19 @@ class TiffReader:
             f"{self._path}: the TIFF file is damaged or cut short, {what}: "
             "copy or export it again"
         )
+
+
+def _pieces(page: Any, shape: tuple[int, ...]) -> Any:
+    """Return a page as an array that decodes its tiles or strips when asked.
+
+    None where one piece is most of the page, or the page has another shape.
+    """
+    import zarr
+
+    sizes = [int(np.prod(page.chunks, dtype=np.int64)), int(np.prod(shape))]
+    if tuple(page.shape) != shape or 2 * sizes[0] > sizes[1]:
+        return None
+    return zarr.open_array(page.aszarr(), mode="r")
 
 
 def _letters(series: tifffile.TiffPageSeries) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 PixelSize = dict[str, tuple[float, str]]
 
@@ -69,6 +70,34 @@ def physical_size(axis: str, size: object, unit: object) -> tuple[float, str] | 
     if factor is None or not math.isfinite(value) or value <= 0:
         return None
     return value * factor, name
+
+
+def parse_length(text: float | str) -> tuple[float, str | None]:
+    """Read a length in pixels (12, "12 px") or of space ("8 um").
+
+    Returns
+    -------
+    size : float
+        In pixels or micrometers.
+    unit : "micrometer" or None
+        None for pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or not above 0.
+    """
+    found = re.fullmatch(r"\s*([\d.]+(?:e[+-]?\d+)?)\s*(\D*)", str(text))
+    value = float(found[1]) if found and found[1].count(".") < 2 else math.nan
+    if found is None or not math.isfinite(value) or value <= 0:
+        raise ValueError("must be a length above 0, such as 12 (pixels) or 8um")
+    unit = _plain(found[2])
+    if unit in ("", "px", "pixel", "pixels"):
+        return value, None
+    known = physical_size("Y", value, unit)
+    if known is None:
+        raise ValueError("must be in pixels, or in a unit of length such as um")
+    return known
 
 
 def _plain(unit: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import zarr
 
 from napari_sam.images.axes import letter_of
+from napari_sam.images.planes import smaller_by
 from napari_sam.images.reader import ArrayReader, Reader
 from napari_sam.images.units import PixelSize, physical_size
 from napari_sam.types import ImageError
@@ -111,7 +112,22 @@ def _ome_reader(node: zarr.Group, meta: Mapping[str, Any]) -> Reader:
         origin="from OME-Zarr",
         channel_names=_channel_names(meta),
         pixel_size=_sizes(named, letters or "", [level, image]),
+        coarser=_coarser(node, image["datasets"][1:], array.shape, letters or ""),
     )
+
+
+def _coarser(
+    node: zarr.Group,
+    levels: Sequence[Mapping[str, Any]],
+    shape: tuple[int, ...],
+    letters: str,
+) -> tuple[tuple[int, Reader], ...]:
+    """Return the levels of a pyramid that are smaller in Y and X only."""
+    if letters[-2:] != "YX":
+        return ()
+    arrays = [_array(node, level["path"]) for level in levels]
+    found = [(smaller_by(shape, array.shape), array) for array in arrays]
+    return tuple((factor, ArrayReader(array)) for factor, array in found if factor)
 
 
 def _letter(axis: Mapping[str, Any]) -> str:

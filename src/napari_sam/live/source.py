@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,17 +15,20 @@ from napari_sam.images import (
     Normalization,
     Plane,
     fit_normalization,
+    lazy_plane,
     make_plane,
     open_image,
 )
 from napari_sam.images.axes import letter_of
 from napari_sam.images.channels import MAX_CHANNELS
+from napari_sam.images.planes import LargePlane, is_large, sample_boxes, smaller_by
 from napari_sam.types import ImageError, NapariSamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_sam.images.normalization import Mode
+    from napari_sam.types import IntBox
 
 _SAMPLED_PLANES = 16
 # For axes that have no usual name, first choice first. C and S are not among them:
@@ -52,6 +56,8 @@ class Source:
         Whether all planes have the same contrast.
     ranges : tuple of (low, high), optional
         What becomes dark and bright, for each channel; None: it is measured.
+    coarser : tuple of (int, array-like)
+        Further levels of a pyramid: how many times smaller in Y and X.
     """
 
     data: Any
@@ -62,6 +68,7 @@ class Source:
     others: tuple[Any, ...] = ()
     mode: Mode = "stack"
     ranges: tuple[tuple[float, float], ...] | None = None
+    coarser: tuple[tuple[int, Any], ...] = ()
 
     @classmethod
     def from_layer(cls, layer: Any) -> Source:
@@ -81,7 +88,13 @@ class Source:
             raise ImageError(f'"{layer.name}" has no pixels: choose another image')
         shape = shape[:-1] if layer.rgb else shape
         letters = stack_letters(tuple(layer.axis_labels)[: len(shape) - 2])
-        return cls(data, str(layer.name), shape, letters, bool(layer.rgb))
+        levels = tuple(layer.data[1:]) if layer.multiscale else ()
+        factors = [smaller_by(shape, level.shape[: len(shape)]) for level in levels]
+        pairs = zip(factors, levels, strict=True)
+        coarser = tuple((factor, level) for factor, level in pairs if factor)
+        return cls(
+            data, str(layer.name), shape, letters, bool(layer.rgb), coarser=coarser
+        )
 
     def seen(
         self,
@@ -118,6 +131,8 @@ class Source:
             others=tuple(other.data for other in others),
             mode=mode,
             ranges=None if ranges is None else tuple(ranges),
+            # The levels of the other images may be others.
+            coarser=() if others else self.coarser,
         )
 
     def holds(self, layer: Any) -> bool:
@@ -130,11 +145,28 @@ class Source:
         """Lengths of `stack_axes`."""
         return self.shape[:-2]
 
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.shape[-2:]
+        return height, width
+
+    @property
+    def is_large(self) -> bool:
+        """Whether planes are read part by part."""
+        return is_large(self.plane_shape)
+
     def __len__(self) -> int:
         return math.prod(self.stack_shape)
 
-    def read(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
-        """Read one plane, (H, W), or (H, W, C) of colour or several channels.
+    def read(
+        self, index: tuple[int, ...], box: IntBox | None = None
+    ) -> npt.NDArray[Any]:
+        """Read one plane, or a part (y0, x0, y1, x1) of it.
+
+        Returns
+        -------
+        array, (H, W), or (H, W, C) of colour or several channels
 
         Raises
         ------
@@ -142,11 +174,15 @@ class Source:
             If whatever is behind the layer cannot deliver it.
         """
         try:
-            pixels = np.asarray(self.data[index])
+            part: tuple[int | slice, ...] = index
+            if box is not None:
+                y0, x0, y1, x1 = box
+                part = (*index, slice(y0, y1), slice(x0, x1))
+            pixels = np.asarray(self.data[part])
             if not self.others:
                 return pixels
             return np.stack(
-                [pixels, *(np.asarray(other[index]) for other in self.others)], axis=-1
+                [pixels, *(np.asarray(other[part]) for other in self.others)], axis=-1
             )
         except (NapariSamError, MemoryError):
             raise
@@ -164,14 +200,21 @@ class Source:
         return self.normalization(self.mode)
 
     def normalization(self, mode: Mode) -> Normalization:
-        """Find the contrast from at most 16 evenly spaced planes."""
+        """Find the contrast from at most 16 evenly spaced planes.
+
+        Of large ones from fixed blocks in them.
+        """
         return fit_normalization(self._sample(), rgb=self.rgb, mode=mode)
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
         count = min(len(self), _SAMPLED_PLANES)
         for flat in np.linspace(0, len(self) - 1, count).round().astype(int):
             where = np.unravel_index(flat, self.stack_shape) if self.stack_axes else ()
-            yield self.read(tuple(int(i) for i in where))
+            index = tuple(int(i) for i in where)
+            if self.is_large:
+                yield from (self.read(index, b) for b in sample_boxes(self.plane_shape))
+            else:
+                yield self.read(index)
 
     def stack(self) -> ImageStack:
         """Return the same image as other rooms see it.
@@ -190,9 +233,26 @@ class Source:
         return open_image(self.data, axes=axes, name=self.name)
 
     def plane(self, index: tuple[int, ...], normalization: Normalization) -> Plane:
-        """Read one plane as a model sees it."""
+        """Return one plane as a model sees it; a large one is read part by part."""
+        if self.is_large and normalization.ranges is not None:
+            return self._lazy(index, normalization)
         pixels = self.read(index)
         return make_plane(pixels, normalization, rgb=self.rgb, index=index)
+
+    def _lazy(self, index: tuple[int, ...], normalization: Normalization) -> LargePlane:
+        axes = len(self.shape)
+        smaller = (
+            (factor, replace(self, data=level, shape=level.shape[:axes], coarser=()))
+            for factor, level in self.coarser
+        )
+        return lazy_plane(
+            partial(self.read, index),
+            self.plane_shape,
+            normalization,
+            rgb=self.rgb,
+            index=index,
+            coarser=tuple((f, one._lazy(index, normalization)) for f, one in smaller),
+        )
 
 
 def _sides(source: Source) -> str:

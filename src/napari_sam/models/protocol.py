@@ -152,6 +152,26 @@ class EmbeddingDetector(Detector, Protocol):
 
 
 @runtime_checkable
+class PlaneDetector(Detector, Protocol):
+    """A detector that must have seen a plane to judge about parts of it."""
+
+    def for_plane(self, plane: Plane) -> Detector:
+        """Return the detector for the tiles of one large plane."""
+
+
+@runtime_checkable
+class WholeDetector(Detector, Protocol):
+    """A detector that knows the objects of planes without looking at pixels.
+
+    It is asked about whole planes only, never about tiles of one.
+    """
+
+    @property
+    def knows_planes(self) -> bool:
+        """Always true."""
+
+
+@runtime_checkable
 class InputDetector(Detector, Protocol):
     """A detector whose objects belong to certain images, such as a user's files."""
 

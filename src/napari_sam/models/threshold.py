@@ -6,13 +6,15 @@ seen, as long as they are brighter or darker than what lies around them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from skimage import feature, filters, measure, segmentation
 
+from napari_sam.images.planes import sample_boxes
 from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.types import Detections
@@ -24,6 +26,23 @@ if TYPE_CHECKING:
 
 _SMOOTH = 1.5  # pixels; noise finer than this is no object
 _LEAST_AREA = 16  # pixels
+
+
+class _Levels(NamedTuple):
+    """What parts objects from background.
+
+    Attributes
+    ----------
+    threshold : float
+    bright : bool
+        The objects are the brighter side.
+    contrast : float
+        Between the means of both sides.
+    """
+
+    threshold: float
+    bright: bool
+    contrast: float
 
 
 class ThresholdDetector:
@@ -44,6 +63,7 @@ class ThresholdDetector:
 
     def __init__(self, options: DetectorOptions = DEFAULTS) -> None:
         self._conf, self._max_det = options.conf, options.max_det
+        self._levels: _Levels | None = None  # by default each plane has its own
 
     @property
     def info(self) -> ModelInfo:
@@ -52,17 +72,28 @@ class ThresholdDetector:
 
     def detect(self, planes: Sequence[Plane]) -> list[Detections]:
         """Find objects on each plane."""
-        return [self._detect(plane.pixels) for plane in planes]
+        return [self._detect(_smooth(plane)) for plane in planes]
 
-    def _detect(self, pixels: npt.NDArray[np.uint8]) -> Detections:
-        grey = filters.gaussian(pixels.mean(-1), _SMOOTH, preserve_range=True)
-        if grey.max() - grey.min() < 1:
+    def for_plane(self, plane: Plane) -> ThresholdDetector:
+        """Return a detector with the threshold of a large plane, for its tiles.
+
+        A tile alone would have one between noise and noise where it has no object.
+        """
+        boxes = sample_boxes(plane.shape)
+        detector = copy.copy(self)
+        detector._levels = _levels(
+            np.concatenate([_smooth(plane.crop(box)).ravel() for box in boxes])
+        )
+        return detector
+
+    def _detect(self, grey: npt.NDArray[Any]) -> Detections:
+        levels = self._levels or _levels(grey)
+        if levels is None:
             return _detections([], [], self._max_det)
-        threshold = filters.threshold_otsu(grey)
-        bright = grey > threshold
-        objects = bright if bright.mean() <= 0.5 else ~bright
+        bright = grey > levels.threshold
+        objects = bright if levels.bright else ~bright
         labels = _part(objects)
-        contrast = abs(float(grey[bright].mean()) - float(grey[~bright].mean()))
+        contrast = levels.contrast
         boxes, scores = [], []
         for found in measure.regionprops(labels, intensity_image=grey):
             score = _ring_contrast(labels, grey, found) / max(contrast, 1e-6)
@@ -70,6 +101,23 @@ class ThresholdDetector:
                 boxes.append(found.bbox)
                 scores.append(min(1.0, score))
         return _detections(boxes, scores, self._max_det)
+
+
+def _smooth(plane: Plane) -> npt.NDArray[Any]:
+    grey: npt.NDArray[Any] = filters.gaussian(
+        plane.pixels.mean(-1), _SMOOTH, preserve_range=True
+    )
+    return grey
+
+
+def _levels(grey: npt.NDArray[Any]) -> _Levels | None:
+    """Part objects from background; None where everything is alike."""
+    if grey.max() - grey.min() < 1:
+        return None
+    threshold = filters.threshold_otsu(grey)
+    bright = grey > threshold
+    contrast = abs(float(grey[bright].mean()) - float(grey[~bright].mean()))
+    return _Levels(float(threshold), bool(bright.mean() <= 0.5), contrast)
 
 
 def _part(objects: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:

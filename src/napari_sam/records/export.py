@@ -175,4 +175,4 @@ def _feed(planes: Planes, sinks: list[_Sink]) -> Iterator[npt.NDArray[Any]]:
     for result, ids in planes:
         for sink in sinks:
             sink(result, ids)
-        yield ids[result.labels]
+        yield result.renumbered(ids).labels

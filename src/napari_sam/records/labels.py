@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from napari_sam.images.planes import is_large
 from napari_sam.records.files import atomic_file
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Flavour = Literal["imagej", "ome", "shaped"]
 
 # Offsets in a classic TIFF have 32 bits; some room is for the tags.
 _CLASSIC_LIMIT: Final = 2**32 - 2**25
+_TILE: Final = 1024  # pixels, of large planes
 
 
 def label_dtype(highest_id: int) -> npt.DTypeLike:
@@ -80,18 +82,36 @@ def write_labels(
             shaped=flavour == "shaped",
         ) as writer,
     ):
+        pieces: dict[str, Any]
+        if is_large((shape[-2], shape[-1])):
+            data = (tile for plane in planes for tile in _tiles(plane, dtype))
+            pieces = {"tile": (_TILE, _TILE)}
+        else:
+            data = (np.ascontiguousarray(plane, dtype) for plane in planes)
+            # One strip a page and one worker: one page in memory.
+            pieces = {"rowsperstrip": shape[-2]}
         writer.write(
-            (np.ascontiguousarray(plane, dtype) for plane in planes),
+            data,
             shape=tuple(shape),
             dtype=dtype,
             photometric="minisblack",
             compression="zlib",
-            # One strip a page and one worker: one page in memory.
-            rowsperstrip=shape[-2],
             maxworkers=1,
             metadata=_metadata(flavour, axes, pixel_size),
+            **pieces,
             **_resolution(flavour, pixel_size),
         )
+
+
+def _tiles(plane: npt.NDArray[Any], dtype: npt.DTypeLike) -> Iterator[npt.NDArray[Any]]:
+    """Yield a large plane in tiles, row by row; a viewer need not read all of it."""
+    height, width = plane.shape
+    for y in range(0, height, _TILE):
+        for x in range(0, width, _TILE):
+            tile = np.zeros((_TILE, _TILE), dtype)
+            part = plane[y : y + _TILE, x : x + _TILE]
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
 
 
 def _metadata(flavour: Flavour, axes: str, pixel_size: PixelSize) -> dict[str, Any]:

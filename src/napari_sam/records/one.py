@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
@@ -17,6 +18,8 @@ from napari_sam.segment.link import StackLinker
 from napari_sam.types import ImageError, LabelArray, OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.records.layout import Layout
     from napari_sam.records.work import InputWork
@@ -28,7 +31,12 @@ class Tell(Protocol):
     """Tells what happens to this input."""
 
     def __call__(
-        self, kind: Kind, message: str = "", plane: int = 0, planes: int = 0
+        self,
+        kind: Kind,
+        message: str = "",
+        plane: int = 0,
+        planes: int = 0,
+        part: float = 0.0,
     ) -> None:
         """Tell one thing."""
 
@@ -215,15 +223,26 @@ class _Job:
         done = planes - len(missing)
         for number, index in enumerate(self.stack.indices()):
             if number in missing:
-                self._compute(number, index, contrast)
+                tell = partial(self.tell, "part", "", done, planes)
+                self._compute(number, index, contrast, tell)
                 done += 1
                 self.tell("plane", plane=done, planes=planes)
 
     def _compute(
-        self, number: int, index: tuple[int, ...], contrast: Normalization
+        self,
+        number: int,
+        index: tuple[int, ...],
+        contrast: Normalization,
+        told: Callable[[float], None] = lambda _: None,
     ) -> PlaneResult:
-        plane = self.stack.plane(index, contrast)
-        result = annotate_plane(plane, self.model, self.detector, self.recipe)
+        diameter = self.stack.pixels_of(self.recipe.diameter)
+        result = annotate_plane(
+            self.stack.plane(index, contrast, diameter),
+            self.model,
+            self.detector,
+            self.recipe.sized(diameter),
+            told,
+        )
         self.work.save_plane(number, result)
         return result
 

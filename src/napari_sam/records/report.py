@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-Kind = Literal["start", "plane", "warning", "done", "skipped", "failed"]
+Kind = Literal["start", "part", "plane", "warning", "done", "skipped", "failed"]
 Status = Literal["done", "skipped", "failed"]
 
 
@@ -21,7 +21,8 @@ class Progress:
     ----------
     kind : str
         "start": an input was opened, `message` says what was understood.
-        "plane": `plane` of `planes` are finished. "warning": `message` is
+        "plane": `plane` of `planes` are finished. "part": and `part` of the next one,
+        where that takes long. "warning": `message` is
         something to look at. "done", "skipped", "failed": how the input ended.
     image : str
     message : str
@@ -29,6 +30,8 @@ class Progress:
         Which input of how many, from 1.
     plane, planes : int
         How many planes of the input are finished, of how many.
+    part : float
+        Of the plane that is being worked on, from 0 to 1.
     """
 
     kind: Kind
@@ -38,6 +41,7 @@ class Progress:
     inputs: int = 0
     plane: int = 0
     planes: int = 0
+    part: float = 0.0
 
 
 Listener = Callable[[Progress], None]

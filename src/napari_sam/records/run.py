@@ -243,8 +243,16 @@ class _Run:
     def _one(self, item: InputFile, number: int, inputs: int) -> None:
         name = image_name(item)
 
-        def tell(kind: Any, message: str = "", plane: int = 0, planes: int = 0) -> None:
-            self.listen(Progress(kind, name, message, number, inputs, plane, planes))
+        def tell(
+            kind: Any,
+            message: str = "",
+            plane: int = 0,
+            planes: int = 0,
+            part: float = 0.0,
+        ) -> None:
+            self.listen(
+                Progress(kind, name, message, number, inputs, plane, planes, part)
+            )
 
         try:
             if item.error is not None:

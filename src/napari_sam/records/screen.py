@@ -74,7 +74,7 @@ class Screen:
 
     def __call__(self, event: Progress) -> None:
         """Show one thing that happened."""
-        if event.kind == "plane":
+        if event.kind in ("plane", "part"):
             self._plane(event)
         elif event.kind == "start":
             self.line(event.message)
@@ -107,19 +107,21 @@ class Screen:
             )
 
     def _plane(self, event: Progress) -> None:
+        at = event.plane + event.part
         if self._bar is not None:
-            self._bar.update(self._tasks["planes"], completed=event.plane)
+            self._bar.update(self._tasks["planes"], completed=at)
             return
         now = time.monotonic()
-        if now - self._told < _QUIET_SECONDS or event.plane == event.planes:
+        began, done = self._started
+        if now - self._told < _QUIET_SECONDS or not done < at < event.planes:
             return
         self._told = now
-        began, done = self._started
-        left = (now - began) / (event.plane - done) * (event.planes - event.plane)
-        self.line(
-            f"{event.image}: plane {event.plane} of {event.planes}, "
-            f"about {_duration(left)} left"
-        )
+        left = (now - began) / (at - done) * (event.planes - at)
+        where = f"plane {event.plane} of {event.planes}"
+        if event.part:
+            share = f"{100 * event.part:.0f} %"
+            where = f"{share} of plane {event.plane + 1} of {event.planes}"
+        self.line(f"{event.image}: {where}, about {_duration(left)} left")
 
     def _end(self, event: Progress) -> None:
         if self._bar is None:

@@ -133,7 +133,7 @@ class InputWork:
             np.savez_compressed(
                 file,
                 index=np.array(result.index, np.int64),
-                labels=result.labels.astype(kind),
+                labels=result.labels.astype(kind, copy=False),
                 truncated=np.array(result.truncated),
                 warnings=np.array(result.warnings, np.str_),
                 **arrays,

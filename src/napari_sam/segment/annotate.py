@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.images import ImageStack, Plane, open_image, stem_of
+from napari_sam.models.lane import report
 from napari_sam.models.protocol import Detector, PromptableModel, detector_for
 from napari_sam.segment.link import StackLinker
 from napari_sam.segment.propose import propose_plane, settle
@@ -19,7 +20,7 @@ from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.segment.table import join_tables, with_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari_sam.segment.result import PlaneResult
     from napari_sam.types import LabelArray, ObjectTable
@@ -32,7 +33,11 @@ class AnnotationWarning(UserWarning):
 
 
 def annotate_plane(
-    plane: Plane, model: PromptableModel, detector: Detector, recipe: Recipe
+    plane: Plane,
+    model: PromptableModel,
+    detector: Detector,
+    recipe: Recipe,
+    told: Callable[[float], None] = report,
 ) -> PlaneResult:
     """Find the objects of one plane.
 
@@ -48,13 +53,15 @@ def annotate_plane(
     recipe : Recipe
         Its cleaning rules are used, and `max_det` in the warning; the detector
         applies its own options.
+    told : callable
+        See `propose_plane`.
 
     Returns
     -------
     PlaneResult
         With ids 1..n of this plane, best object first.
     """
-    return settle(propose_plane(plane, model, detector), recipe)
+    return settle(propose_plane(plane, model, detector, told=told), recipe)
 
 
 def iter_annotate(
@@ -133,11 +140,11 @@ def annotate(
         axes=axes, detector=_name(detector), model=_name(model), **options
     )
     with _opened(source, recipe) as stack:
-        labels = np.zeros(stack.label_shape, np.uint32)
+        labels = np.zeros(0, np.uint32)
         tables: dict[int, ObjectTable] = {}
         notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
         for plane in _iterate(stack, recipe, _loaded(model), _loaded(detector)):
-            place(labels, plane.index, plane.labels, stack)
+            labels = _placed(labels, plane, stack)
             number = plane_number(plane.index, stack.stack_shape)
             tables[number] = with_plane(
                 plane.objects, number, plane.index, stack.stack_axes
@@ -205,6 +212,18 @@ def planes_text(indices: list[tuple[int, ...]], stack_axes: str, most: int = 5) 
     return f"plane{'s' * (len(indices) > 1)} {', '.join(names)}{more}: "
 
 
+def _placed(labels: LabelArray, plane: PlaneResult, stack: ImageStack) -> LabelArray:
+    """Put a plane among the others; one that is alone is not copied."""
+    if len(stack) == 1:
+        turned = stack.label_axes.index("X") < stack.label_axes.index("Y")
+        alone = plane.labels.T if turned else plane.labels
+        return alone.reshape(stack.label_shape)
+    if labels.size == 0:
+        labels = np.zeros(stack.label_shape, np.uint32)
+    place(labels, plane.index, plane.labels, stack)
+    return labels
+
+
 def place(
     labels: npt.NDArray[np.uint32],
     index: tuple[int, ...],
@@ -228,9 +247,11 @@ def _iterate(
         name = stack.name if stack.path is None else stem_of(stack.path)
         detector = detector_for(detector, name, stack)
         normalization = stack.normalization(recipe.normalization)
+        diameter = stack.pixels_of(recipe.diameter)
+        recipe = recipe.sized(diameter)
         linker = StackLinker(stack.stack_axes, recipe.link, min_iou=recipe.link_iou)
         for index in linker.order(stack.stack_shape):
-            plane = stack.plane(index, normalization)
+            plane = stack.plane(index, normalization, diameter)
             result = annotate_plane(plane, model, detector, recipe)
             yield result.renumbered(linker.add(index, result.labels))
 

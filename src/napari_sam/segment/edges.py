@@ -16,7 +16,6 @@ from napari_sam.models.everything import GridOptions
 from napari_sam.models.lane import checkpoint, report
 from napari_sam.models.protocol import SoftModel
 from napari_sam.segment.everything import grid, suppress
-from napari_sam.segment.proposals import has_contrast
 from napari_sam.types import Prompt
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def find_edges(
         If the model cannot run here.
     """
     edges = np.zeros(plane.shape, np.float32)
-    if not has_contrast(plane):
+    if plane.is_flat():
         return edges
     embedding = embedding or model.encode(plane)
     rims = _rims(model, embedding, points_per_side)

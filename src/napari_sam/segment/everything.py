@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.images import Plane
 from napari_sam.models.everything import GridOptions, confidence
 from napari_sam.models.lane import checkpoint, report
-from napari_sam.segment.proposals import Clicks, Proposals, has_contrast
+from napari_sam.segment.proposals import Clicks, Proposals
 from napari_sam.types import Mask, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from napari_sam.images import Plane
     from napari_sam.models.protocol import PromptableModel
     from napari_sam.types import Box, Embedding, FloatArray, IntArray, IntBox
 
@@ -40,13 +40,13 @@ def find_everything(
     *,
     embedding: Embedding | None = None,
     region: Box | None = None,
+    told: Callable[[float], None] = report,
 ) -> Proposals:
     """Click on a grid of points, and keep the good ones of all answers.
 
     Every click has several answers (a part, the object, a group). Those count
     whose predicted IoU and stability are high; of those that are the same object
-    again, by the overlap of their boxes, the best stays. On a lane it reports which
-    part, from 0 to 1, of the clicks on the whole plane is answered.
+    again, by the overlap of their boxes, the best stays.
 
     Parameters
     ----------
@@ -57,6 +57,9 @@ def find_everything(
         Of this plane by this model; by default the plane is encoded.
     region : (y0, x0, y1, x1), optional
         The grid is laid over this part of the plane only; objects may reach out.
+    told : callable
+        Is told which part, from 0 to 1, of the clicks on the whole plane is answered;
+        by default `progress` of the lane's request.
 
     Returns
     -------
@@ -69,10 +72,10 @@ def find_everything(
     ModelError
         If the model cannot run here.
     """
-    if not has_contrast(plane):
+    if plane.is_flat():
         return Proposals.none(plane, NAMES)
     options = options or GridOptions()
-    search = _Search(plane, model, options, *options.thresholds(model))
+    search = _Search(plane, model, options, *options.thresholds(model), told)
     found: list[_Found] = []
     crops = crop_boxes(plane.shape, options)
     for crop, layer in crops:
@@ -129,6 +132,7 @@ class _Search:
     options: GridOptions
     min_iou: float
     min_stability: float
+    told: Callable[[float], None]
 
     def within(
         self, crop: IntBox, points: FloatArray, embedding: Embedding | None = None
@@ -136,11 +140,11 @@ class _Search:
         """Return the masks of one part that count, each object once."""
         if not len(points):
             return []
-        embedding = embedding or self.model.encode(_cropped(self.plane, crop))
+        embedding = embedding or self.model.encode(self.plane.crop(crop))
         found: list[_Found] = []
         for start in range(0, len(points), _TOGETHER):
             checkpoint()
-            report(start / len(points))
+            self.told(start / len(points))
             asked = points[start : start + _TOGETHER]
             prompts = [Prompt(points=[at]) for at in asked - np.array(crop[:2], "f4")]
             answers = self.model.decode(embedding, prompts, multimask=True)
@@ -246,12 +250,6 @@ def _inside(points: FloatArray, region: Box | None) -> FloatArray:
     y, x = points.T
     inside = (y >= y0) & (y < y1) & (x >= x0) & (x < x1)
     return np.asarray(points[inside], np.float32)
-
-
-def _cropped(plane: Plane, crop: IntBox) -> Plane:
-    y0, x0, y1, x1 = crop
-    pixels = np.ascontiguousarray(plane.pixels[y0:y1, x0:x1])
-    return Plane(pixels, plane.index, plane.normalization)
 
 
 def _cut(box: IntBox, crop: IntBox, shape: tuple[int, int]) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 from napari_sam.images import open_image
 from napari_sam.models.followed import chosen
 from napari_sam.models.protocol import StackModel
+from napari_sam.models.sizes import nbytes_of
 from napari_sam.segment.annotate import place
 from napari_sam.segment.link import axis_to_link
-from napari_sam.segment.sizes import nbytes_of
 from napari_sam.segment.walk import Walker
 from napari_sam.types import PromptError
 

@@ -60,6 +60,8 @@ class Proposals:
     named : bool
         The classes are words that somebody has asked for: they say something even
         where there is one only.
+    parts : int
+        In how many tiles the plane was looked at; limits hold for each.
     """
 
     index: tuple[int, ...]
@@ -72,6 +74,7 @@ class Proposals:
     has_contrast: bool = True
     clicks: Clicks | None = None
     named: bool = False
+    parts: int = 1
 
     def __len__(self) -> int:
         return len(self.masks)
@@ -122,10 +125,11 @@ class Proposals:
         if recipe.classes is not None:
             keep &= np.isin(self.classes, recipe.classes)
         kept = np.flatnonzero(keep)
-        best = kept[np.argsort(-self.scores[kept], kind="stable")][: recipe.max_det]
+        most = recipe.max_det * self.parts
+        best = kept[np.argsort(-self.scores[kept], kind="stable")][:most]
         # What lies beyond the detector's limit is less likely than all of these.
         beyond = self.truncated and bool(likely.all())
-        truncated = beyond or len(kept) > recipe.max_det
+        truncated = beyond or len(kept) > most
         return replace(self.take(best), truncated=truncated)
 
     def fitting(self, recipe: Recipe) -> Proposals:
@@ -139,11 +143,6 @@ class Proposals:
         """
         fits = [_fits(mask, self.shape, recipe) for mask in self.masks]
         return self if all(fits) else self.take(np.flatnonzero(fits).astype(np.int64))
-
-
-def has_contrast(plane: Plane) -> bool:
-    """Whether a plane has more than one colour."""
-    return not bool((plane.pixels == plane.pixels[0, 0]).all())
 
 
 def _fits(mask: Mask, shape: tuple[int, int], recipe: Recipe) -> bool:

@@ -7,24 +7,37 @@ other thresholds without running anything again.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.images import LargePlane
 from napari_sam.models.everything import EverythingDetector
-from napari_sam.models.protocol import Detector, EmbeddingDetector, PromptableModel
+from napari_sam.models.lane import checkpoint, report
+from napari_sam.models.protocol import (
+    Detector,
+    EmbeddingDetector,
+    PlaneDetector,
+    PromptableModel,
+    WholeDetector,
+)
+from napari_sam.models.tiles import LargeEmbedding, TiledModel
 from napari_sam.segment.compose import compose
 from napari_sam.segment.everything import find_everything
-from napari_sam.segment.proposals import Proposals, has_contrast
+from napari_sam.segment.proposals import Proposals
 from napari_sam.segment.result import PlaneResult
+from napari_sam.segment.seams import merge, on_plane
 from napari_sam.segment.table import empty_table, make_table
 from napari_sam.types import Detections, Embedding, LabelArray, Mask, Prompt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.images import Plane
     from napari_sam.segment.recipe import Recipe
-    from napari_sam.types import Box
+    from napari_sam.types import Box, IntBox
 
 __all__ = ["NO_CONTRAST", "Proposals", "composed", "propose_plane", "settle"]
 
@@ -38,6 +51,7 @@ def propose_plane(
     *,
     embedding: Embedding | None = None,
     region: Box | None = None,
+    told: Callable[[float], None] = report,
 ) -> Proposals:
     """Run the models on one plane: every object that is found prompts one mask.
 
@@ -45,38 +59,122 @@ def propose_plane(
     detector's masks are the answer (`Detections.outlined`) nothing is prompted.
     The plane is encoded once when the detector reads the model's embedding. On
     a plane of one colour nothing is run. Boxes beside the plane are left out.
-    The detector "everything" has no boxes, see `find_everything`.
+    The detector "everything" has no boxes, see `find_everything`. A plane that is
+    larger than the model looks at in one piece is gone through tile by tile, see
+    `napari_sam.segment.seams`.
 
     Parameters
     ----------
     plane : Plane
     model : PromptableModel
     detector : Detector
-        It applies the options that it was made with.
+        It applies the options that it was made with; on a large plane to each tile.
     embedding : Embedding, optional
         Of this plane by this model; by default the plane is encoded.
     region : (y0, x0, y1, x1), optional
         What lies beside this part of the plane is not outlined.
+    told : callable
+        Is told which part of it is done, from 0 to 1, where it takes long; by default
+        `progress` of the lane's request.
 
     Raises
     ------
     ModelError
         If a model cannot run here.
     """
+    if not isinstance(plane, LargePlane) and plane.is_flat():
+        return Proposals.none(plane, tuple(detector.class_names))
+    if not isinstance(detector, WholeDetector):
+        large = _large(plane, model, embedding)
+        if large is not None and isinstance(model, TiledModel):
+            return _on_tiles(large, model, detector, region, told)
+
+    def encode() -> Embedding:
+        return embedding or model.encode(plane)
+
+    return _propose(plane, model, detector, encode, region, told)
+
+
+def _large(
+    plane: Plane, model: PromptableModel, embedding: Embedding | None
+) -> LargeEmbedding | None:
+    """Return a plane in tiles, where it is one that the model would see in tiles."""
+    if embedding is None and isinstance(model, TiledModel):
+        return model.tiled(plane)
+    return embedding if isinstance(embedding, LargeEmbedding) else None
+
+
+def _on_tiles(
+    embedding: LargeEmbedding,
+    model: TiledModel,
+    detector: Detector,
+    region: Box | None,
+    told: Callable[[float], None],
+) -> Proposals:
+    """Go through the tiles of a plane one by one."""
+    plane, grid = embedding.plane, embedding.grid
+    if isinstance(detector, PlaneDetector):
+        detector = detector.for_plane(plane)
+    wanted = [
+        number
+        for number, part in enumerate(grid.parts)
+        if region is None or _touch(part.box, region)
+    ]
+    found = []
+    for done, number in enumerate(wanted):
+        part = grid.parts[number]
+
+        def told_part(share: float, done: int = done) -> None:
+            told((done + share) / len(wanted))
+
+        checkpoint()
+        told_part(0.0)
+        y, x = part.corner
+        proposals = _propose(
+            plane.crop(part.box),
+            model,
+            detector,
+            partial(model.part, embedding, part),
+            region and (region[0] - y, region[1] - x, region[2] - y, region[3] - x),
+            told_part,
+        )
+        found.append((number, on_plane(part, proposals)))
+    if not found:
+        nothing = Proposals.none(plane, tuple(detector.class_names))
+        return replace(nothing, has_contrast=True)
+    return merge(grid, found)
+
+
+def _propose(
+    plane: Plane,
+    model: PromptableModel,
+    detector: Detector,
+    encode: Callable[[], Embedding],
+    region: Box | None,
+    told: Callable[[float], None],
+) -> Proposals:
+    """Find and outline the objects of one plane, or of one tile of it."""
     names = tuple(detector.class_names)
-    if not has_contrast(plane):
+    if plane.is_flat():
         return Proposals.none(plane, names)
     if isinstance(detector, EverythingDetector):
+        options = detector.options
         return find_everything(
-            plane, model, detector.options, embedding=embedding, region=region
+            plane, model, options, embedding=encode(), region=region, told=told
         )
-    detections, embedding = _detect(plane, model, detector, embedding)
-    prompts, kept = _prompts(detections, plane.shape, region)
-    drawn = detections.take(kept).masks if detections.outlined else None
-    if drawn is None:
-        masks = _decode(plane, model, embedding, prompts)
+    embedding = None
+    if isinstance(detector, EmbeddingDetector) and detector.reads(model):
+        embedding = encode()
+        detections = detector.detect_embedded([embedding])[0]
     else:
-        masks = list(drawn)
+        detections = detector.detect([plane])[0]
+    prompts, kept = _prompts(detections, plane.shape, region)
+    masks = list(detections.take(kept).masks or ()) if detections.outlined else []
+    if prompts and not detections.outlined:
+        embedding = embedding or encode()
+        answers = model.decode(embedding, prompts, multimask=False)
+        # What a model keeps for refining would fill the memory: nobody refines these.
+        masks = [replace(candidates.best, memory=None) for candidates in answers]
     return Proposals(
         plane.index,
         plane.shape,
@@ -113,8 +211,9 @@ def settle(proposals: Proposals, recipe: Recipe) -> PlaneResult:
             proposals.index, labels, empty_table(), False, (NO_CONTRAST,)
         )
     # A detector that stops at the limit cannot tell whether there was more.
-    truncated = proposals.truncated or len(proposals) == recipe.max_det
-    notes = (_limit(recipe.max_det),) if truncated else ()
+    full = proposals.parts == 1 and len(proposals) == recipe.max_det
+    truncated = proposals.truncated or full
+    notes = (_limit(recipe.max_det, proposals.parts),) if truncated else ()
     labels, objects, proposals = composed(proposals, recipe)
     table = make_table(
         objects,
@@ -148,18 +247,6 @@ def composed(
     return labels, objects, proposals.take(sources)
 
 
-def _detect(
-    plane: Plane,
-    model: PromptableModel,
-    detector: Detector,
-    embedding: Embedding | None,
-) -> tuple[Detections, Embedding | None]:
-    if isinstance(detector, EmbeddingDetector) and detector.reads(model):
-        embedding = embedding or model.encode(plane)
-        return detector.detect_embedded([embedding])[0], embedding
-    return detector.detect([plane])[0], embedding
-
-
 def _prompts(
     detections: Detections, shape: tuple[int, int], region: Box | None
 ) -> tuple[list[Prompt], npt.NDArray[np.int64]]:
@@ -182,22 +269,18 @@ def _prompts(
     return prompts, kept.astype(np.int64)
 
 
-def _decode(
-    plane: Plane,
-    model: PromptableModel,
-    embedding: Embedding | None,
-    prompts: list[Prompt],
-) -> list[Mask]:
-    if not prompts:
-        return []
-    embedding = embedding or model.encode(plane)
-    answers = model.decode(embedding, prompts, multimask=False)
-    # What a model keeps for refining would fill the memory: nobody refines these.
-    return [replace(candidates.best, memory=None) for candidates in answers]
-
-
-def _limit(max_det: int) -> str:
+def _touch(one: IntBox, other: Box) -> bool:
     return (
-        f"the limit of {max_det} objects was reached, what else there is was left out "
-        "(raise max_det to keep more)"
+        one[0] < other[2]
+        and other[0] < one[2]
+        and one[1] < other[3]
+        and other[1] < one[3]
+    )
+
+
+def _limit(max_det: int, parts: int) -> str:
+    where = "" if parts == 1 else f" in one of its {parts} tiles"
+    return (
+        f"the limit of {max_det} objects was reached{where}, what else there is was "
+        "left out (raise max_det to keep more)"
     )

@@ -7,6 +7,7 @@ and what decides whether a run may go on where an earlier one stopped.
 from __future__ import annotations
 
 import difflib
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from pydantic import (
     field_validator,
 )
 
+from napari_sam.images.units import parse_length
 from napari_sam.types import NapariSamError
 
 Link = Literal["none", "stack"]
@@ -36,6 +38,14 @@ def _as_tuple(value: object) -> object:
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(v.item() if isinstance(v, np.generic) else v for v in value)
     return value
+
+
+def _as_length(value: object) -> object:
+    """Take pixels as a number, and other lengths as text."""
+    if value is None:
+        return None
+    length, unit = parse_length(value if isinstance(value, float | str) else str(value))
+    return length if unit is None else f"{length:g} um"
 
 
 def _check_fraction(value: float) -> float:
@@ -113,6 +123,13 @@ class Recipe(BaseModel):
         description="What to look for, for a detector that understands words (YOLOE, "
         "YOLO-World, SAM 3).",
     )
+    diameter: Annotated[float | str | None, BeforeValidator(_as_length)] = Field(
+        default=None,
+        description="Of a typical object, in pixels, or with a unit where the file "
+        "says how large a pixel is: 8um. Large planes are cut into tiles that suit it, "
+        "small objects enlarged, and objects of less than a quarter or more than four "
+        "times of it left out. By default models look at planes as they are.",
+    )
     points_per_side: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=32,
         description='For the detector "everything": clicks along each side of the '
@@ -165,6 +182,24 @@ class Recipe(BaseModel):
         default=True,
         description="Keep objects that the edge of the plane may have cut.",
     )
+
+    def sized(self, diameter: float | None) -> Recipe:
+        """Return the recipe for objects of a typical diameter in pixels.
+
+        Parameters
+        ----------
+        diameter : float, optional
+            None changes nothing.
+        """
+        if diameter is None:
+            return self
+        least, most = (math.pi / 4 * (diameter * n) ** 2 for n in (0.25, 4.0))
+        return self.model_copy(
+            update={
+                "min_area": max(self.min_area, round(least)),
+                "max_area": math.ceil(most) if self.max_area is None else self.max_area,
+            }
+        )
 
     @field_validator("axes")
     @classmethod

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.segment.table import with_ids
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class PlaneResult:
 
     def renumbered(self, ids: LabelArray) -> PlaneResult:
         """Return the same objects with `ids[plane id]` for ids 1..n (ids[0] is 0)."""
+        if np.array_equal(ids, np.arange(len(ids))):
+            return self
         return replace(
             self, labels=ids[self.labels], objects=with_ids(self.objects, ids)
         )

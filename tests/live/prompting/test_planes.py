@@ -9,7 +9,7 @@ from napari_sam.live.prompting.reading import around
 from napari_sam.live.source import Source
 from napari_sam.models.catalog import load_model
 from napari_sam.models.lane import acquire
-from napari_sam.segment.sizes import nbytes_of
+from napari_sam.models.sizes import nbytes_of
 from napari_sam.types import Candidates, Mask
 
 

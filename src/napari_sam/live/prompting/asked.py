@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from napari_sam.live.marks import same
 from napari_sam.live.values import Suggestion
-from napari_sam.segment.sizes import nbytes_of
+from napari_sam.models.sizes import nbytes_of
 from napari_sam.types import Candidates
 
 if TYPE_CHECKING:

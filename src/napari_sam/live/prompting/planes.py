@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from napari_sam.live.prompting.reading import Look, Reader, around
 from napari_sam.live.threads import Threads
 from napari_sam.models.lane import Priority
-from napari_sam.segment.sizes import nbytes_of
+from napari_sam.models.sizes import nbytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from napari_sam.images import Plane, make_plane
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_sam.images import Normalization
+    from napari_sam.images import Normalization, Plane
     from napari_sam.live.source import Source
     from napari_sam.live.values import Index
 
@@ -47,22 +45,17 @@ class Reader:
         ImageError
             If it cannot be read.
         """
-        pixels, plane = self._read(index)
-        if (plane.pixels != plane.pixels[0, 0]).any():
+        plane = self.plane(index)
+        if not plane.is_flat():
             return Look(plane)
         noun = _noun(self.source.stack_axes)
-        return Look(None, _why_flat(pixels, noun))
+        return Look(None, _why_flat(self.source.read(index), noun))
 
     def plane(self, index: Index) -> Plane:
         """Read a plane whatever is on it; else as `look`."""
-        return self._read(index)[1]
-
-    def _read(self, index: Index) -> tuple[npt.NDArray[Any], Plane]:
         if self._contrast is None:
             self._contrast = self.source.contrast()
-        pixels = self.source.read(index)
-        rgb = self.source.rgb
-        return pixels, make_plane(pixels, self._contrast, rgb=rgb, index=index)
+        return self.source.plane(index, self._contrast)
 
 
 def around(

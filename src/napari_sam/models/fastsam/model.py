@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.fastsam.choosing import choose
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.options import DetectorOptions
+from napari_sam.models.tiles import TiledModel, Tiling, View
 from napari_sam.models.yolo.loading import load_yolo
-from napari_sam.types import Candidates, Embedding, ModelError, Tile, check_prompts
+from napari_sam.types import Candidates, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from napari_sam.models.protocol import ModelInfo
     from napari_sam.models.yolo.detector import YoloDetector
-    from napari_sam.types import Mask, Prompt
+    from napari_sam.types import Embedding, Mask, Prompt
 
 # Objects lie in each other (a nucleus in its cell), so boxes may overlap a lot; and
 # what nobody asks for does no harm, so little is left out. (FastSAM's own example has
 # 0.4, for showing everything at once.)
 OPTIONS: Final = DetectorOptions(conf=0.1, iou=0.9, max_det=1000)
 _SEVERAL: Final = 3
+TILING: Final = Tiling(side=1024, whole=3072, small=32.0, large=256.0, most=4.0)
 
 
-class FastSamModel:
+class FastSamModel(TiledModel):
     """Everything is outlined when a plane is encoded; prompts choose among it.
 
     Where nothing was outlined a prompt is answered with an empty mask: there is
@@ -40,6 +40,8 @@ class FastSamModel:
         With one class, and with masks.
     """
 
+    tiling: ClassVar[Tiling] = TILING
+
     def __init__(self, segmenter: YoloDetector) -> None:
         self._segmenter = segmenter
 
@@ -48,72 +50,21 @@ class FastSamModel:
         """Which model this is."""
         return self._segmenter.info
 
-    def encode(
-        self,
-        image: npt.NDArray[Any] | Plane,
-        normalization: Normalization | None = None,
-    ) -> Embedding:
-        """Outline everything on one plane.
+    def _look(self, view: View) -> tuple[Mask, ...]:
+        (found,) = self._segmenter.detect([view.plane])
+        masks = found.masks or ()
+        return masks if view.step == 1 else tuple(_grown(m, view.step) for m in masks)
 
-        Parameters
-        ----------
-        image : array, shape (H, W) or (H, W, C) with C <= 4, or Plane
-            Any real dtype.
-        normalization : Normalization, optional
-            Contrast for an array; by default its own percentiles.
-        """
-        plane = image if isinstance(image, Plane) else make_plane(image, normalization)
-        (found,) = self._segmenter.detect([plane])
-        height, width = plane.shape
-        tile = Tile((0, 0, height, width), found.masks or ())
-        return Embedding(self.info.sha256, (height, width), (tile,))
-
-    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
-        """Encode several planes, one after the other: they may differ in size."""
-        return [self.encode(image) for image in images]
-
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        *,
-        multimask: bool | None = None,
+    def _answer(
+        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool | None
     ) -> list[Candidates]:
-        """Answer every prompt, in order, none dropped.
+        """Choose for every prompt.
 
-        Parameters
-        ----------
-        embedding : Embedding
-            From this model.
-        prompts : sequence of Prompt
-            An object is meant if all points say so. Among those it is the one most
-            like the mask, the previous answer or the box; without any of these, the
-            one of which the model is surest.
-        multimask : bool, optional
-            Up to three candidates (True) or one (False) for each prompt; by default
-            three where there is only one click.
-
-        Returns
-        -------
-        list of Candidates
-            An answer may be an empty mask; its score is 0 then. Other scores are how
-            sure the model is of the object.
-
-        Raises
-        ------
-        ModelError
-            If the embedding is another model's.
-        PromptError
-            If a mask or a previous answer does not fit the plane.
+        An object is meant if all points say so. Among those it is the one most like
+        the mask, the previous answer or the box; without any of these, the one of
+        which the model is surest.
         """
-        check_prompts(prompts, embedding.shape)
-        if embedding.model != self.info.sha256:
-            raise ModelError(
-                f'this embedding is not from the model "{self.info.name}"; '
-                "encode the plane again"
-            )
-        (tile,) = embedding.tiles
-        masks: tuple[Mask, ...] = tile.features
+        masks: tuple[Mask, ...] = self.features(embedding)
         answers = []
         for prompt in prompts:
             checkpoint()
@@ -146,6 +97,13 @@ def load_fastsam(path: Path, device: str) -> FastSamModel:
             "those with one class, such as FastSAM, can be models, too"
         )
     return FastSamModel(segmenter)
+
+
+def _grown(mask: Mask, step: int) -> Mask:
+    """Return a mask each of whose pixels stands for step × step."""
+    y0, x0, y1, x1 = mask.box
+    data = mask.data.repeat(step, 0).repeat(step, 1)
+    return replace(mask, box=(y0 * step, x0 * step, y1 * step, x1 * step), data=data)
 
 
 def _is_one_click(prompt: Prompt) -> bool:

@@ -107,6 +107,11 @@ class GivenDetector:
         """Names of the classes."""
         return self._names
 
+    @property
+    def knows_planes(self) -> bool:
+        """Pixels are not looked at, so it is no use to ask about tiles."""
+        return True
+
     def detect(self, planes: Sequence[Plane]) -> list[Detections]:
         """Return the given objects of each plane, cut at its edges."""
         return [self._chosen(self._find(p.index), p.shape) for p in planes]

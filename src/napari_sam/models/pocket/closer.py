@@ -16,8 +16,8 @@ from napari_sam.models.pocket.geometry import cell_boxes
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WANTED = 16.0  # pixels from side to side of the middle object
-_MOST = 2.0
+WANTED = 16.0  # pixels from side to side of the middle object
+MOST = 2.0
 _WORTH = 1.3  # below that nothing was gained on the images it was tried on
 _FEWEST = 5  # objects, to speak of a size
 _SURE = 0.45  # centre-ness of an object
@@ -41,8 +41,8 @@ def closer_look(dense: Tensor, shape: tuple[int, int]) -> float:
         return 1.0
     y0, x0, y1, x1 = cell_boxes(dense, (rows, columns))
     side = float(((y1 - y0) * (x1 - x0)).sqrt().median())
-    most = min(_MOST, (_LARGEST / (shape[0] * shape[1])) ** 0.5)
-    zoom = min(_WANTED / side, most)
+    most = min(MOST, (_LARGEST / (shape[0] * shape[1])) ** 0.5)
+    zoom = min(WANTED / side, most)
     return zoom if zoom > _WORTH else 1.0
 
 

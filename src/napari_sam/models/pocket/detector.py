@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 from torchvision.ops import nms
@@ -12,6 +14,7 @@ from napari_sam.models.options import DEFAULTS, DetectorOptions
 from napari_sam.models.pocket.geometry import read_boxes
 from napari_sam.models.pocket.model import PocketModel
 from napari_sam.models.pocket.network import STRIDE
+from napari_sam.models.tiles import LargeEmbedding
 from napari_sam.types import Detections, Embedding
 
 if TYPE_CHECKING:
@@ -57,7 +60,29 @@ class PocketDetector:
 
     def detect_embedded(self, embeddings: Sequence[Embedding]) -> list[Detections]:
         """Find objects on encoded planes."""
-        return [self._peaks(embedding) for embedding in embeddings]
+        return [
+            self._on_tiles(embedding)
+            if isinstance(embedding, LargeEmbedding)
+            else self._peaks(embedding)
+            for embedding in embeddings
+        ]
+
+    def _on_tiles(self, embedding: LargeEmbedding) -> Detections:
+        """Find on each tile what has its middle in the tile's core."""
+        found = []
+        for part, core in zip(embedding.grid.parts, embedding.grid.cores, strict=True):
+            here = self._peaks(self._model.part(embedding, part))
+            boxes = here.boxes + np.tile(np.array(part.corner, np.float32), 2)
+            middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+            own = ((middle >= core[:2]) & (middle < core[2:])).all(1)
+            found.append(replace(here, boxes=boxes).take(np.flatnonzero(own)))
+        together = Detections(
+            np.concatenate([here.boxes for here in found]),
+            np.concatenate([here.scores for here in found]),
+            np.concatenate([here.classes for here in found]),
+            truncated=any(here.truncated for here in found),
+        )
+        return together.take(np.argsort(-together.scores, kind="stable"))
 
     @torch.inference_mode()
     def _peaks(self, embedding: Embedding) -> Detections:

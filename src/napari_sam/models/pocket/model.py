@@ -3,45 +3,40 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
-from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.crew import Crew
 from napari_sam.models.device import has_fast_bfloat16, resolve_device
 from napari_sam.models.lane import checkpoint
-from napari_sam.models.pocket.closer import closer_look, enlarged
+from napari_sam.models.pocket.closer import MOST, WANTED, closer_look, enlarged
 from napari_sam.models.pocket.masks import to_mask
 from napari_sam.models.pocket.network import STRIDE, Features
-from napari_sam.models.pocket.views import View, draw, views
+from napari_sam.models.pocket.views import View as Look
+from napari_sam.models.pocket.views import draw, views
 from napari_sam.models.pocket.weights import load_weights
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sniff import file_sha256
-from napari_sam.types import (
-    Candidates,
-    Embedding,
-    Mask,
-    ModelError,
-    Prompt,
-    Tile,
-    check_prompts,
-)
+from napari_sam.models.tiles import TiledModel, Tiling, View
+from napari_sam.types import Candidates, Embedding, Mask, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
-
 _MULTIPLE = 32  # the encoder's largest stride
 # Regions that a thread decodes at once: more fall out of its cache, and keep an urgent
 # request waiting longer.
 _CHUNK = 4
+# It takes any size; what a tile costs is its memory, and what is seen twice. Objects
+# are enlarged as `closer_look` does by itself; much larger ones than those that it
+# was trained on it outlines better when they are reduced.
+TILING = Tiling(side=1024, whole=1536, small=WANTED, large=64.0, most=MOST)
 
 
-class PocketModel:
+class PocketModel(TiledModel):
     """Encode a plane once, then answer any number of prompts on it.
 
     Parameters
@@ -56,6 +51,8 @@ class PocketModel:
         "auto" rounds to bfloat16 where that is faster. It is exact enough: no
         figure of docs/models.md moves by more than 0.001.
     """
+
+    tiling = TILING
 
     def __init__(
         self,
@@ -80,66 +77,22 @@ class PocketModel:
         """Which model this is."""
         return self._info
 
-    def encode(
-        self,
-        image: npt.NDArray[Any] | Plane,
-        normalization: Normalization | None = None,
-    ) -> Embedding:
-        """Encode one plane; where its objects are small, enlarged.
-
-        Parameters
-        ----------
-        image : array, shape (H, W) or (H, W, C) with C <= 4, or Plane
-            Any real dtype.
-        normalization : Normalization, optional
-            Contrast for an array; by default its own percentiles.
-        """
-        plane = image if isinstance(image, Plane) else make_plane(image, normalization)
-        height, width = plane.shape
-        pixels = torch.tensor(plane.pixels).permute(2, 0, 1)[None]
-        features = self._encode(pixels.to(self._device))
+    def _look(self, view: View) -> Features:
+        """Encode a plane; where its objects are small, enlarged."""
+        plane, scale = view.plane, view.scale
+        pixels = torch.tensor(plane.pixels).permute(2, 0, 1)[None].to(self._device)
+        if scale is not None:
+            own = scale * view.step
+            return self._encode(pixels if own == 1 else enlarged(pixels, own), scale)
+        features = self._encode(pixels)
         zoom = closer_look(features.dense[0], plane.shape)
         if zoom > 1:
-            features = self._encode(enlarged(pixels.to(self._device), zoom), zoom)
-        tile = Tile((0, 0, height, width), features)
-        return Embedding(self._info.sha256, (height, width), (tile,))
+            features = self._encode(enlarged(pixels, zoom), zoom)
+        return features
 
-    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
-        """Encode several planes, one after the other: they may differ in size."""
-        return [self.encode(image) for image in images]
-
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        *,
-        multimask: bool | None = None,
+    def _answer(
+        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool | None
     ) -> list[Candidates]:
-        """Answer every prompt, in order, none dropped.
-
-        Parameters
-        ----------
-        embedding : Embedding
-            From this model.
-        prompts : sequence of Prompt
-            Points, a box, a mask, a previous answer (of any model), or any mix.
-        multimask : bool, optional
-            Three candidates (True) or one (False) for each prompt; by default
-            three where there is only one click.
-
-        Returns
-        -------
-        list of Candidates
-            An answer may be an empty mask; its score is 0 then.
-
-        Raises
-        ------
-        ModelError
-            If the embedding is another model's.
-        PromptError
-            If a mask or a previous answer does not fit the plane.
-        """
-        check_prompts(prompts, embedding.shape)
         features = self.features(embedding)
         looks = list(views(features, prompts, multimask))
         answers: list[list[Mask]] = [[] for _ in prompts]
@@ -162,13 +115,7 @@ class PocketModel:
 
     def features(self, embedding: Embedding) -> Features:
         """Return the feature maps in an embedding of this model."""
-        if embedding.model != self._info.sha256:
-            raise ModelError(
-                f'this embedding is not from the model "{self._info.name}"; '
-                "encode the plane again"
-            )
-        (tile,) = embedding.tiles
-        features: Features = tile.features
+        features: Features = super().features(embedding)
         return features
 
     @torch.inference_mode()
@@ -180,7 +127,7 @@ class PocketModel:
 
     @torch.inference_mode()
     def _decode(
-        self, features: Features, looks: Sequence[View], shape: tuple[int, int]
+        self, features: Features, looks: Sequence[Look], shape: tuple[int, int]
     ) -> list[Mask]:
         regions, maps = draw(looks, self._device)
         with self._precision():

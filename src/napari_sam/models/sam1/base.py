@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_sam.images import Normalization, Plane, make_plane
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.sam1.masks import part_of, to_mask
 from napari_sam.models.sam1.memory import Memory
 from napari_sam.models.sam1.prompts import batches
-from napari_sam.types import (
-    Candidates,
-    Embedding,
-    FloatArray,
-    IntBox,
-    Mask,
-    ModelError,
-    Prompt,
-    Tile,
-)
+from napari_sam.models.tiles import PartMemory, TiledModel, Tiling, View, seen_on
+from napari_sam.types import Candidates, Embedding, FloatArray, IntBox, Mask, Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
-
+    from napari_sam.images import Plane
     from napari_sam.models.protocol import ModelInfo
     from napari_sam.models.sam1.decoder import FastDecoder, Prepared
     from napari_sam.models.sam1.geometry import Frame
     from napari_sam.models.sam1.prompts import Batch
+
+# Its input has 1024 pixels and its masks 256, so objects should have 32 at least; a
+# plane of three times that is seen in one piece where nobody says how large they are.
+TILING = Tiling(side=1024, whole=3072, small=32.0, large=256.0, most=4.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +52,7 @@ class LowResolution:
     present: float | None = None
 
 
-class SamModel(ABC):
+class SamModel(TiledModel):
     """Encode a plane once, then answer any number of prompts on it.
 
     Parameters
@@ -69,6 +64,7 @@ class SamModel(ABC):
         Where both are.
     """
 
+    tiling = TILING
     # Of a logit that is remembered for refining an answer.
     most: ClassVar[float] = np.inf
 
@@ -106,67 +102,13 @@ class SamModel(ABC):
     def _sparse(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run the prompt encoder: sparse (N, T, 256), dense (N, 256, 64, 64)."""
 
-    def encode(
-        self,
-        image: npt.NDArray[Any] | Plane,
-        normalization: Normalization | None = None,
-    ) -> Embedding:
-        """Encode one plane.
+    def _look(self, view: View) -> Any:
+        # Whatever its size, the encoder brings it to its own.
+        return self._features(view.plane)
 
-        Parameters
-        ----------
-        image : array, shape (H, W) or (H, W, C) with C <= 4, or Plane
-            Any real dtype.
-        normalization : Normalization, optional
-            Contrast for an array; by default its own percentiles.
-
-        Returns
-        -------
-        Embedding
-            With one tile.
-        """
-        plane = image if isinstance(image, Plane) else make_plane(image, normalization)
-        height, width = plane.shape
-        tile = Tile((0, 0, height, width), self._features(plane))
-        return Embedding(self._info.sha256, (height, width), (tile,))
-
-    def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
-        """Encode several planes, one after the other: on a CPU that is as fast."""
-        return [self.encode(image) for image in images]
-
-    def decode(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[Prompt],
-        *,
-        multimask: bool | None = None,
+    def _answer(
+        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool | None
     ) -> list[Candidates]:
-        """Answer every prompt, in order, none dropped.
-
-        Parameters
-        ----------
-        embedding : Embedding
-            From this model.
-        prompts : sequence of Prompt
-            Points, a box, a mask, a previous answer, or any mix. Refining an
-            answer of this model on such a plane is what Meta's `mask_input` does.
-        multimask : bool, optional
-            Three candidates (True) or one (False) for each prompt; by default
-            three where there is only one click.
-
-        Returns
-        -------
-        list of Candidates
-            Best predicted IoU first. An answer may be an empty mask; its score
-            is 0 then.
-
-        Raises
-        ------
-        ModelError
-            If the embedding is another model's.
-        PromptError
-            If a mask or a previous answer does not fit the plane.
-        """
         frame = self.frame(embedding.shape)
         answers: dict[int, Candidates] = {}
         for number, low in self._answers(embedding, prompts, multimask):
@@ -187,6 +129,14 @@ class SamModel(ABC):
     ) -> FloatArray | None:
         """Return how likely pixels are the object's; see `SoftModel`."""
         memory = mask.memory
+        if isinstance(memory, PartMemory):
+            on_part = partial(self._probability, memory.memory, memory.part.shape)
+            return seen_on(memory.part, box, on_part)
+        return self._probability(memory, shape, box)
+
+    def _probability(
+        self, memory: Any, shape: tuple[int, int], box: IntBox
+    ) -> FloatArray | None:
         if not isinstance(memory, Memory) or not memory.fits(self._info.sha256, shape):
             return None
         return part_of(self.frame(shape), memory.logits.astype(np.float32), box)
@@ -200,7 +150,8 @@ class SamModel(ABC):
     ) -> list[LowResolution]:
         """Answer every prompt with logits instead of masks.
 
-        Parameters and errors are those of `decode`.
+        Parameters and errors are those of `decode`; of a large plane the overview
+        answers.
         """
         answers = dict(self._answers(embedding, prompts, multimask))
         return [answers[number] for number in range(len(prompts))]
@@ -212,7 +163,7 @@ class SamModel(ABC):
         multimask: bool | None,
     ) -> Iterator[tuple[int, LowResolution]]:
         """Yield the number of a prompt and its answer, in the decoder's order."""
-        features = self._known(embedding)
+        features = self.features(embedding)
         frame = self.frame(embedding.shape)
         for batch in batches(frame, prompts, multimask, self._info.sha256):
             sparse, dense = self._encoded(batch)
@@ -227,15 +178,6 @@ class SamModel(ABC):
                     present = None if there is None else there[i]
                     yield batch.numbers[chunk.first + i], LowResolution(*pair, present)
                 checkpoint()
-
-    def _known(self, embedding: Embedding) -> Any:
-        if embedding.model != self._info.sha256:
-            raise ModelError(
-                f'this embedding is not from the model "{self._info.name}"; '
-                "encode the plane again"
-            )
-        (tile,) = embedding.tiles
-        return tile.features
 
     @torch.inference_mode()
     def _encoded(self, batch: Batch) -> tuple[Tensor, Tensor | None]:

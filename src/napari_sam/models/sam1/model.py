@@ -73,7 +73,7 @@ class Sam1Model(SamModel):
 
     def features_of(self, embedding: Embedding) -> Tensor:
         """Return what the encoder made of a plane."""
-        features: Tensor = self._known(embedding)
+        features: Tensor = self.features(embedding)
         return features
 
     def _features(self, plane: Plane) -> Tensor:

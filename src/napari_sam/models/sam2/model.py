@@ -81,7 +81,7 @@ class Sam2Model(Sam2Planes):
 
     def features_of(self, embedding: Embedding) -> Features:
         """Return what the encoder made of a plane."""
-        features: Features = self._known(embedding)
+        features: Features = self.features(embedding)
         return features
 
     def batch_of(self, shape: tuple[int, int], prompt: Prompt) -> Batch:
