@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from napari_sam.images import LargePlane, Normalization, Plane
 from napari_sam.widgets.segment.panel import Segment
 from napari_sam.widgets.segment.sections import seeing_words as words
+from napari_sam.widgets.segment.sections.seeing import small
 
 NUCLEUS = (33, 44)
 
@@ -173,3 +175,24 @@ def test_colours_have_no_channels_and_no_contrast_of_napari(viewer, qtbot):
         assert words.SHOWN in panel.seeing.contrast.choices
     finally:
         panel.end()
+
+
+def test_of_a_very_large_plane_the_middle_is_shown_unless_a_smaller_one_is_there():
+    looked = []
+
+    def paint(box):
+        looked.append(box)
+        y0, x0, y1, x1 = box
+        return np.full((y1 - y0, x1 - x0, 3), 7, np.uint8)
+
+    large = LargePlane(paint, (20_000, 10_000), (), Normalization())
+    assert small(large).shape == (520, 520)
+    assert looked == [(9_740, 4_740, 10_260, 5_260)]
+    coarse = Plane(np.full((1250, 625, 3), 9, np.uint8), (), Normalization())
+    pyramid = LargePlane(
+        paint, (20_000, 10_000), (), Normalization(), coarser=[(2, coarse)]
+    )
+    assert max(small(pyramid).shape) < 600
+    assert len(looked) == 1
+    plain = Plane(np.zeros((700, 300, 3), np.uint8), (), Normalization())
+    assert small(plain) is plain

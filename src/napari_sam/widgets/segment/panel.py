@@ -97,7 +97,7 @@ class Segment(QWidget):
         self.view.fold("Classes", self.classes)
         self.complete = Completeness(self.bridge)
         self.view.fold("What is complete", self.complete)
-        self.seeing = Seeing(viewer, self.bridge, self.noticed)
+        self.seeing = Seeing(viewer, self.bridge, Poster(self).post, self.noticed)
         self.view.fold("What the model sees", self.seeing)
         self.models = Models(self.form, self.noticed)
         self.view.fold("Models", self.models)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,7 +12,8 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_sam.live.source import Source
-from napari_sam.live.threads import say
+from napari_sam.live.threads import Threads, say
+from napari_sam.models.tiles.large import reduced
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.auto_annotate.words import plane_noun
 from napari_sam.widgets.layers import images
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from napari_sam.images import Plane
     from napari_sam.live.prompting.reading import Look
     from napari_sam.live.values import Index
+    from napari_sam.models.lane import Post
     from napari_sam.widgets.segment.bridge import Bridge
 
 _SETTLED_MS: Final = 300  # somebody who drags the contrast has stopped
 _WIDE: Final = 260  # pixels of the picture, at most
+_LOOKED_THROUGH: Final = 8  # times the picture, twice as fine: what is read for it
 
 
 class Seeing(QWidget, Watcher):
@@ -44,14 +48,21 @@ class Seeing(QWidget, Watcher):
     viewer : ViewerModel
         Its other images can be further channels.
     bridge : Bridge
+    post : callable
+        Runs a function on the thread of the widgets.
     notice : callable
         Is called with one line that says why something is not done.
     """
 
     def __init__(
-        self, viewer: ViewerModel, bridge: Bridge, notice: Callable[[str], None]
+        self,
+        viewer: ViewerModel,
+        bridge: Bridge,
+        post: Post,
+        notice: Callable[[str], None],
     ) -> None:
         super().__init__()
+        self._threads = Threads(post)
         self._viewer, self._bridge, self._notice = viewer, bridge, notice
         self._image: Image | None = None  # whose channels are offered
         self._watched: list[Image] = []
@@ -120,6 +131,7 @@ class Seeing(QWidget, Watcher):
     def end(self) -> None:
         """Attend to nothing any more."""
         self._soon.stop()
+        self._threads.close()
         self._watch([])
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -209,8 +221,17 @@ class Seeing(QWidget, Watcher):
         self._pictured = wanted
 
         def looked(look: Look) -> None:
+            if self._pictured != wanted:
+                return
+            if look.plane is None:
+                self.picture.clear()
+                self.says.setText(f"{look.problem[:1].upper()}{look.problem[1:]}.")
+            else:
+                self._threads.run("picture", partial(small, look.plane), drawn, failed)
+
+        def drawn(plane: Plane) -> None:
             if self._pictured == wanted:
-                self._draw(look)
+                self._draw(plane)
 
         def failed(error: Exception) -> None:
             if self._pictured == wanted:
@@ -219,22 +240,32 @@ class Seeing(QWidget, Watcher):
 
         self._bridge.session.look(index, looked, failed)
 
-    def _draw(self, look: Look) -> None:
-        if look.plane is None:
-            self.picture.clear()
-            self.says.setText(f"{look.problem[:1].upper()}{look.problem[1:]}.")
-            return
+    def _draw(self, plane: Plane) -> None:
         desk = self._bridge.desk
-        self.picture.setPixmap(_pixmap(look.plane))
+        self.picture.setPixmap(_pixmap(plane))
         noun = "slice" if desk is None else plane_noun(desk.source.stack_axes)
         names = [] if desk is None else [c.name for c in self._channels(desk.image)]
-        self.says.setText(words.seen(look.plane.normalization, names, noun))
+        self.says.setText(words.seen(plane.normalization, names, noun))
+
+
+def small(plane: Plane) -> Plane:
+    """Return a plane at the size of the picture, or what is in the middle of it.
+
+    All of a very large plane would have to be read, unless a smaller one is there.
+    """
+    step = max(1, max(plane.shape) // (2 * _WIDE))
+    if step > _LOOKED_THROUGH and not plane.coarser:
+        corners = [(n // 2 - _WIDE, n // 2 + _WIDE) for n in plane.shape]
+        (y0, y1), (x0, x1) = (
+            (max(0, low), min(n, high))
+            for (low, high), n in zip(corners, plane.shape, strict=True)
+        )
+        return plane.crop((y0, x0, y1, x1))
+    return reduced(plane, (0, 0, *plane.shape), step)
 
 
 def _pixmap(plane: Plane) -> QPixmap:
-    """Return a small picture; of a large plane every so many pixels, which is quick."""
-    step = max(1, -(-max(plane.shape) // (2 * _WIDE)))
-    pixels = plane.pixels[::step, ::step].copy()
+    pixels = np.ascontiguousarray(plane.pixels)
     height, width = pixels.shape[:2]
     picture = QImage(
         pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
