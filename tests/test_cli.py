@@ -11,7 +11,7 @@ from skimage.draw import disk
 from typer.testing import CliRunner
 
 from napari_sam import cli
-from napari_sam.models.known import KNOWN
+from napari_sam.models.known import ALL
 from napari_sam.segment.recipe import Recipe
 
 
@@ -68,7 +68,7 @@ def test_models_are_listed_shown_and_verified() -> None:
     listed = run("models")
     ours = {line.split()[0] for line in listed.splitlines() if line}
     assert ours >= {"pocket", "nuclei", "threshold"}
-    for known in KNOWN:
+    for known in ALL:
         assert known.file in listed
         assert known.where in listed
         assert known.name in listed and known.title in listed

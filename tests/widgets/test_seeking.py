@@ -13,9 +13,11 @@ from napari.layers import Labels
 
 from napari_sam.models.known import by_name
 from napari_sam.models.store import Store
+from napari_sam.types import Mask
 from napari_sam.widgets.auto_annotate.panel import AutoAnnotate
 from napari_sam.widgets.seeking import GET_ONE, SAY_WHAT, WORDS
 from napari_sam.widgets.segment.panel import Segment
+from napari_sam.widgets.segment.sections.find_where import NO_EXAMPLE
 
 WAIT_MS = 240_000  # only a test that fails waits that long
 _path = Path(__file__).parents[1] / "models" / "yolo" / "words_files.py"
@@ -152,3 +154,26 @@ def test_it_is_said_how_to_get_one(auto, yoloe, qtbot):
     assert seeking.detector.value == "nuclei-yolo"
     seeking.detector.value = "yoloe-11s"
     qtbot.waitUntil(lambda: seeking.lacking == SAY_WHAT, timeout=WAIT_MS)
+
+
+def test_more_like_what_is_outlined_is_found(segment, yoloe, qtbot):
+    find, session = segment.find, segment.bridge.session
+    told, finder = [], segment.bridge.finder
+    find._notice = told.append
+    assert find.like.isHidden()
+    find.seeking.pick(str(yoloe))
+    qtbot.waitUntil(lambda: not find.like.isHidden(), timeout=WAIT_MS)
+    qtbot.waitUntil(find.like.isEnabled, timeout=WAIT_MS)
+    find.like.click()
+    assert told[-1] == NO_EXAMPLE
+    mask = Mask.from_array(np.ones((12, 14), bool), (20, 30), score=0.9)
+    session.add_found((0,), [(mask, {})])
+    find.confidence.value, find.smallest.value = 0.05, 0
+    find.like.click()
+    qtbot.waitUntil(lambda: not finder.state.busy, timeout=WAIT_MS)
+    assert finder.state.phase == "found", finder.state.error
+    assert len(finder.found.objects)
+    assert finder.found.index == (0,)
+    assert not any("class_name" in one.about for one in finder.found.objects)
+    find.detector.value = "nuclei"
+    assert find.like.isHidden()

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Literal
 from napari_sam.models.everything import EverythingDetector
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.sniff import file_sha256
-from napari_sam.models.wording.asking import check_words
+from napari_sam.models.wording.alike import AlikeDetector
+from napari_sam.models.wording.asking import can_be_asked, check_words
 from napari_sam.types import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.models.protocol import Detector, PromptableModel
+    from napari_sam.types import Box
 
 _WEIGHTS = Path(__file__).with_name("weights")
 
@@ -240,6 +242,45 @@ def load_detector(
         )
     _check_classes(name, detector, classes)
     return detector
+
+
+def load_alike(
+    name: str | Path,
+    examples: Sequence[Box],
+    *,
+    device: str = "auto",
+    conf: float = 0.25,
+    iou: float = 0.45,
+    max_det: int = 300,
+) -> Detector:
+    """Load a detector of what looks like examples on the plane that they lie on.
+
+    Parameters
+    ----------
+    name : str or Path
+        Of YOLOE or SAM 3, as for `load_detector`; they need no words for this.
+    examples : sequence of (y0, x0, y1, x1)
+    device, conf, iou, max_det
+        As for `load_detector`.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be asked for examples, or there is none.
+    """
+    from napari_sam.models.runtime import import_torch
+
+    file = Path(_downloaded(str(name)) or name)
+    if not can_be_asked(file).examples:
+        raise ModelError(
+            f'the detector "{name}" cannot be shown examples: give a file of YOLOE or '
+            "SAM 3"
+        )
+    import_torch()
+    from napari_sam.models.loading import finder_from_file
+
+    options = DetectorOptions(conf=conf, iou=iou, max_det=max_det)
+    return AlikeDetector(finder_from_file(file, device, options), examples)
 
 
 def _built_in(

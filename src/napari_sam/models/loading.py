@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 from napari_sam.models.checkpoints import Checkpoint, read_tensors
 from napari_sam.models.sniff import Kind, inspect_file, shown
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from napari_sam.models.options import DetectorOptions
     from napari_sam.models.protocol import Detector, PromptableModel
+    from napari_sam.models.wording.alike import Finder
 
 _POCKET = "pocket-"
 _YOLO = "yolo"
@@ -115,6 +117,29 @@ def detector_from_file(path: Path, device: str, options: DetectorOptions) -> Det
     from napari_sam.models.yolo.nuclei import load_nuclei
 
     return load_nuclei(path, options, device=device)
+
+
+def finder_from_file(path: Path, device: str, options: DetectorOptions) -> Finder:
+    """Load a network that finds what looks like examples.
+
+    Raises
+    ------
+    ModelError
+        If the file is none.
+    """
+    found: Detector | None
+    if inspect_file(path).kind is Kind.DETECTOR:
+        from napari_sam.models.yolo.loading import load_yolo
+
+        found = load_yolo(path, options, device=device, examples=True)
+    else:
+        from napari_sam.models.sam3.words import LOOKS_ALIKE
+
+        said = replace(options, words=(LOOKS_ALIKE,))
+        found = _words(read_tensors(path), said, device)
+    if not hasattr(found, "find_alike"):
+        raise ModelError(f"{path}: this detector cannot be shown examples")
+    return cast("Finder", found)
 
 
 def _words(

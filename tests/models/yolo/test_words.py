@@ -18,6 +18,7 @@ from torch import nn
 
 from napari_sam import load_detector, load_model
 from napari_sam.images import make_plane
+from napari_sam.models.catalog import load_alike
 from napari_sam.models.known import by_name
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.store import Store
@@ -185,6 +186,11 @@ def test_examples_are_found_as_ultralytics_finds_them(make, photo, architecture)
     assert not np.isnan(tiny.scores).any()
     with pytest.raises(ModelError, match="at least one"):
         detector.find_alike(make_plane(photo), [])
+    asked = {"conf": ASKED["conf"], "iou": ASKED["iou"], "device": "cpu"}
+    (same,) = load_alike(path, like, **asked).detect([make_plane(photo)])
+    assert set(same.classes.tolist()) <= {0}
+    with pytest.raises(ModelError, match="cannot be shown examples"):
+        load_alike("nuclei", like)
 
 
 def test_without_words_or_examples_there_is_nothing_to_find(make):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from napari_sam.live.values import Index
     from napari_sam.models.protocol import ModelInfo
     from napari_sam.segment.proposals import Proposals
+    from napari_sam.types import Box
 
 __all__ = ["LEAST_CONFIDENCE", "Finder", "Where"]
 
@@ -120,7 +121,11 @@ class Finder:
         return self._where
 
     def find(
-        self, detector: str, where: Where | None = None, words: Sequence[str] = ()
+        self,
+        detector: str,
+        where: Where | None = None,
+        words: Sequence[str] = (),
+        examples: Sequence[Box] = (),
     ) -> None:
         """Look for all objects; what was found is dropped.
 
@@ -132,6 +137,8 @@ class Finder:
         words : sequence of str
             What to look for, for a detector that understands words; each becomes the
             class of what it finds.
+        examples : sequence of (y0, x0, y1, x1)
+            Look for what looks like these, of the slice on screen, instead.
         """
         session = self._session
         if session.source is None or session.index is None:
@@ -151,7 +158,7 @@ class Finder:
             self._threads,
             self._lane_of,
             self._where,
-            Sought(detector, tuple(words)),
+            Sought(detector, tuple(words), tuple(examples)),
             told,
         )
         self._search = search

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.proposals.pile import Packed
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_sam.models.lane import LaneHandle, Request
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
     from napari_sam.segment.proposals import Proposals
-    from napari_sam.types import Embedding
+    from napari_sam.types import Box, Embedding
 
 T = TypeVar("T")
 
@@ -53,24 +53,27 @@ class Sought:
     detector : str
     words : tuple of str
         Empty for a detector that finds what it always finds.
+    examples : tuple of (y0, x0, y1, x1)
+        Where there are any, what looks like these is looked for instead. They lie on
+        the first slice that is searched.
     """
 
     detector: str
     words: tuple[str, ...] = ()
+    examples: tuple[Box, ...] = ()
 
     def load(self, model: PromptableModel) -> Detector:
         """Load the detector, for a model that outlines what it finds."""
         # torch comes in this way only, or an open window may take the process down.
         warm("torchvision")
-        from napari_sam.models.catalog import load_detector
+        from napari_sam.models.catalog import load_alike, load_detector
 
+        device = model.info.device
+        limits: dict[str, Any] = {"conf": LEAST_CONFIDENCE, "max_det": MOST}
+        if self.examples:
+            return load_alike(self.detector, self.examples, device=device, **limits)
         return load_detector(
-            self.detector,
-            model=model,
-            device=model.info.device,
-            conf=LEAST_CONFIDENCE,
-            max_det=MOST,
-            words=self.words,
+            self.detector, model=model, device=device, words=self.words, **limits
         )
 
 

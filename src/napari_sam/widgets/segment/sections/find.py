@@ -17,7 +17,12 @@ from napari_sam.widgets.rows import Rows
 from napari_sam.widgets.seeking import Seeking
 from napari_sam.widgets.segment.sections import find_words as words
 from napari_sam.widgets.segment.sections.find_layers import FindLayers
-from napari_sam.widgets.segment.sections.find_where import Choice, where
+from napari_sam.widgets.segment.sections.find_where import (
+    NO_EXAMPLE,
+    Choice,
+    examples,
+    where,
+)
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
 
@@ -52,6 +57,10 @@ _SIZE_TIP = "Smaller and larger objects are left out. It counts pixels."
 _RECORDS_TIP = (
     "What was found, added or not, as files that programs which train on SA-1B read: "
     "one for each slice, with every outline, its confidence and its stability."
+)
+_LIKE_TIP = (
+    "Looks on this slice for what looks like the objects that are outlined on it, or "
+    "like what lies in the shapes that are selected. No words are needed."
 )
 _BORDER_TIP = "Objects that the edge of the image has cut."
 
@@ -105,6 +114,8 @@ class Find(QWidget):
         )
         self.border.value = usual.border
         self.start = push("Find", "Look for objects, and outline them.")
+        self.like = push("More like these", _LIKE_TIP)
+        self.like.hide()
         self.cancel = push("Cancel", "Stop; what was found or added so far stays.")
         self.add = push("Add them", "Make objects of all that were found, in one step.")
         self.drop = push("Drop them", "Take the outlines away.")
@@ -123,6 +134,7 @@ class Find(QWidget):
         for part in (
             self.what,
             row_of(self.start, self.cancel),
+            self.like,
             self.bar,
             self.says,
             self.counts,
@@ -141,6 +153,7 @@ class Find(QWidget):
     def _join(self) -> None:
         for pressed, action in (
             (self.start, self._find),
+            (self.like, self._find_alike),
             (self.cancel, self._cancel),
             (self.add, self._add),
             (self.drop, self._finder.drop),
@@ -176,8 +189,20 @@ class Find(QWidget):
         self._finder.filter(self.filters())
         self._finder.find(self.detector.value, wanted, self.seeking.said or ())
 
+    def _find_alike(self) -> None:
+        desk = self._bridge.desk
+        if desk is None:
+            return
+        boxes = examples(self._viewer, desk, self._bridge.session.store)
+        if not boxes:
+            self._notice(NO_EXAMPLE)
+            return
+        self._finder.filter(self.filters())
+        self._finder.find(self.detector.value, examples=boxes)
+
     def _sought(self) -> None:
         """Say what is still needed, now that something else is to look."""
+        self.like.setVisible(self.seeking.asked.examples)
         if lacking := self.seeking.lacking:
             self._notice(lacking)
 
@@ -208,7 +233,8 @@ class Find(QWidget):
         axes = "" if desk is None else desk.source.stack_axes
         noun = plane_noun(axes)
         self._offer(noun, stack=desk is None or bool(axes))
-        self.start.setEnabled(desk is not None and not state.busy)
+        for button in (self.start, self.like):
+            button.setEnabled(desk is not None and not state.busy)
         slices = 1 if desk is None else len(desk.source)
         self.start.setText(words.find_on(self.where.value, noun, slices))
         seconds = time.monotonic() - state.since

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_sam.types import FloatArray
+    from napari_sam.live.labels.store import LabelStore
+    from napari_sam.types import Box, FloatArray
     from napari_sam.widgets.segment.desk import Desk
 
 NO_SHAPE = (
     "Select a rectangle, ellipse or polygon on this slice first: in the layer of the "
     "boxes, of the regions, or any other Shapes layer."
+)
+NO_EXAMPLE = (
+    "Show what to look for first: outline an object or several on this slice, or "
+    "select boxes around some."
 )
 BESIDE = "That part lies beside the image."
 _CLOSED = ("rectangle", "ellipse", "polygon")
@@ -48,7 +53,7 @@ def where(choice: Choice, viewer: ViewerModel, desk: Desk) -> Where | str:
     if choice is Choice.ALL:
         return Where(outward(index, desk.source.stack_shape))
     if choice is Choice.SHAPE:
-        outlines = _selected(viewer, desk)
+        outlines = _selected(viewer, desk) or _regions(viewer, desk)
         if not outlines:
             return NO_SHAPE
     else:
@@ -58,6 +63,15 @@ def where(choice: Choice, viewer: ViewerModel, desk: Desk) -> Where | str:
     if box is not None and (box[0] >= box[2] or box[1] >= box[3]):
         return BESIDE
     return found
+
+
+def examples(viewer: ViewerModel, desk: Desk, store: LabelStore | None) -> list[Box]:
+    """Return boxes around examples on the slice on screen: shapes, else objects."""
+    chosen = [rasters.bounds_of(outline) for outline in _selected(viewer, desk)]
+    if chosen or store is None:
+        return chosen
+    on_slice = (boxes.get(desk.index) for boxes in store.extents.values())
+    return [box for box in on_slice if box is not None]
 
 
 def _on_screen(viewer: ViewerModel, desk: Desk) -> tuple[FloatArray, ...]:
@@ -72,26 +86,31 @@ def _on_screen(viewer: ViewerModel, desk: Desk) -> tuple[FloatArray, ...]:
 
 
 def _selected(viewer: ViewerModel, desk: Desk) -> tuple[FloatArray, ...]:
-    """Return the outlines of the shapes that are selected on the slice on screen.
-
-    Of the regions all count where none is selected anywhere.
-    """
+    """Return the outlines of the shapes that are selected on the slice on screen."""
     shapes = [one for one in reversed(viewer.layers) if isinstance(one, Shapes)]
-    regions = f"{desk.image.name}: regions"
 
     def rank(layer: Shapes) -> tuple[bool, bool]:
         active = layer is viewer.layers.selection.active
-        return not active, layer.name != regions
+        return not active, layer.name != _name_of_regions(desk)
 
     shapes.sort(key=rank)
     for layer in shapes:
         found = tuple(_outlines(layer, sorted(layer.selected_data), viewer, desk))
         if found:
             return found
-    for layer in shapes:
-        if layer.name == regions:
+    return ()
+
+
+def _regions(viewer: ViewerModel, desk: Desk) -> tuple[FloatArray, ...]:
+    """Return the outlines of all regions on the slice on screen."""
+    for layer in viewer.layers:
+        if isinstance(layer, Shapes) and layer.name == _name_of_regions(desk):
             return tuple(_outlines(layer, range(layer.nshapes), viewer, desk))
     return ()
+
+
+def _name_of_regions(desk: Desk) -> str:
+    return f"{desk.image.name}: regions"
 
 
 def _outlines(
