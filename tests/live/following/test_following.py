@@ -8,6 +8,7 @@ from napari_sam.data import FOLDER
 from napari_sam.live.following.following import NO_MODEL, NO_OBJECT, NO_STACK, Following
 from napari_sam.live.following.wanted import Wanted
 from napari_sam.live.labels.store import LabelStore
+from napari_sam.live.proofreading.doubts import is_reviewed
 from napari_sam.live.source import Source
 from napari_sam.live.values import ObjectRecord, Rule
 from napari_sam.types import Mask
@@ -90,7 +91,7 @@ def test_all_objects_of_a_slice_are_found_on_the_others(pump, ready, following, 
     assert np.mean(found) > 2 * np.mean(without)
     written = sum(len(planes) - 1 for planes in ready.store.extents.values())
     assert state.outlines == written
-    assert {n for n, record in ready.store.records.items() if record.reviewed} == {
+    assert {n for n, record in ready.store.records.items() if is_reviewed(record)} == {
         n for n in numbers if len(ready.store.extents[n]) == 1
     }
 

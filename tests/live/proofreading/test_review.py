@@ -9,6 +9,7 @@ from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.proofreading.agreement import agreements
 from napari_sam.live.proofreading.doubts import (
     BORDER,
+    JUMP,
     LARGE,
     LOW,
     MODEL,
@@ -67,6 +68,63 @@ def inner(labels):
     ids, areas = np.unique(plane, return_counts=True)
     order = ids[np.argsort(-areas)]
     return [int(i) for i in order if i > 0 and i not in edge]
+
+
+def stack_of(*radii):
+    """Return an object that has these radii on one slice after the other."""
+    rows, columns = np.ogrid[:60, :60]
+    disks = [(rows - 30) ** 2 + (columns - 30) ** 2 <= r**2 for r in radii]
+    return np.array(disks).astype(np.uint32)
+
+
+def test_one_that_runs_into_its_neighbour_is_doubtful_where_it_does():
+    labels = stack_of(3, 8, 10, 10, 10, 18, 18, 10)
+    store = opened(labels, [ObjectRecord(1, source="propagation")])
+    (doubt,) = walked(begun(store))
+    assert doubt.reasons == (JUMP,)
+    assert doubt.index in ((5,), (6,))
+    y0, x0, y1, x1 = doubt.box
+    assert (y1 - y0, x1 - x0) == (37, 37)
+    # Put right, it is not any more.
+    review = begun(store)
+    for z in (5, 6):
+        mask = Mask.from_array(labels[4] == 1)
+        review.follow(store.add((z,), mask, Rule.KEEP, object_id=1))
+    assert not review.doubtful
+
+
+def test_one_that_loses_half_of_itself_is_doubtful_too():
+    labels = stack_of(9, 9, 9, 9, 9)
+    labels[3:, :30] = 0
+    store = opened(labels, [ObjectRecord(1, source="propagation")])
+    (doubt,) = walked(begun(store))
+    assert doubt.text == JUMP
+    assert doubt.index == (2,)
+
+
+def test_true_nuclei_do_not_jump_and_only_followed_ones_are_doubted_for_it():
+    truth = read("truth", "plant_nuclei_3d").astype(np.uint32)
+    sizes = measure(truth, scan(truth))
+    assert len(sizes) > 40
+    assert not [
+        n for n, s in sizes.items() if s.jump > Criteria().jump and not s.at_border
+    ]
+    labels = stack_of(10, 10, 18, 10)
+    for source in ("detector", "import"):
+        store = opened(labels, [ObjectRecord(1, source=source)])
+        assert not walked(begun(store))
+
+
+def test_jumps_are_looked_for_along_every_axis_and_not_over_gaps():
+    film = np.zeros((2, 3, 60, 60), np.uint32)
+    film[0, 0], film[1, 0], film[1, 2] = stack_of(8, 12, 8)
+    (size,) = measure(film, scan(film)).values()
+    small, large = (int((film[at, 0] > 0).sum()) for at in (0, 1))
+    assert size.jump == large / small
+    assert size.jump_at[0] == (1, 0)
+    film[0, 0] = 0
+    (size,) = measure(film, scan(film)).values()
+    assert (size.jump, size.jump_at) == (1.0, None)
 
 
 def test_low_confidence_comes_first_lowest_first(labels, inner):

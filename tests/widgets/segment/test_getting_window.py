@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import shutil
+from contextlib import suppress
 
 import napari
 import pytest
@@ -72,7 +73,8 @@ def window(published, monkeypatch, tmp_path, qtbot):
 
     yield open_one
     for viewer in opened:
-        viewer.close()
+        with suppress(RuntimeError):  # closed already
+            viewer.close()
     qtbot.wait(200)
 
 
@@ -193,6 +195,21 @@ def test_closing_the_window_ends_it_and_another_window_goes_on(
     first._viewer.window.remove_dock_widget(first.parent())
     in_phase(second, "done", qtbot)
     assert first.models.box.getting.state.phase == "nothing"
+
+
+def test_closing_the_viewer_ends_it(window, site, qtbot, no_thread_is_left, tmp_path):
+    panel = window()
+    offered(panel, "MobileSAM", qtbot)
+    site.hold_after = len(site.data) // 2
+    click(panel.models.box.agree)
+    qtbot.waitUntil(lambda: panel.models.box.getting.state.have > 0, timeout=20_000)
+    assert site.held.wait(20)
+    panel._viewer.close()
+    qtbot.waitUntil(
+        lambda: panel.models.box.getting.state.phase == "nothing", timeout=20_000
+    )
+    (part,) = (tmp_path / "home" / "models").glob("*.part")
+    assert part.stat().st_size > 0
 
 
 @pytest.mark.parametrize(

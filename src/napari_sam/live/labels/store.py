@@ -145,7 +145,7 @@ class LabelStore(Objects):
         known = self._there(masks)
         for number in self._there(known, index):
             pen.recolour(number, 0, index)
-        about = {"reviewed": False}
+        about = {"reviewed": False, "source": "propagation"}
         refusals = [
             refused
             for number in known

@@ -50,7 +50,7 @@ def offer(plan: Plan) -> Sequence[str]:
         said = [f"Download {known.title}? {what}"]
         said += [f"From: {plan.source}", f"To: {plan.path}"]
     if plan.have:
-        said.append(f"{in_bytes(plan.have)} came before: it goes on from there.")
+        said.append(f"{in_bytes(plan.have)} came before: it can go on from there.")
     if plan.vouched:
         said.append("It is checked against its known hash before it counts.")
     else:
