@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_sam.models.lane import checkpoint
+from napari_sam.models.sam1 import tiny_vit, vit
 from napari_sam.models.sam1.geometry import INPUT
-from napari_sam.models.sam1.tiny_vit import WindowAttention, fold_norms
-from napari_sam.models.sam1.vit import RelativeAttention
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,15 +68,12 @@ class ImageEncoder:
         return features.float().contiguous()
 
 
-def accelerate(network: nn.Module) -> None:
+def accelerate(network: Any) -> None:
     """Replace parts of an encoder by faster ones with the same values."""
-    fold_norms(network)
-    for block in blocks(network):
-        attention = getattr(block, "attn", None)
-        if hasattr(attention, "rel_pos_h"):
-            block.attn = RelativeAttention(attention)
-        elif hasattr(attention, "ab"):
-            block.attn = WindowAttention(attention)
+    if hasattr(network, "layers"):
+        tiny_vit.accelerate(network)
+    else:
+        vit.accelerate(network)
     network.to(memory_format=torch.channels_last)
 
 
