@@ -10,7 +10,7 @@ there. On a graphics card everything is done at once.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -68,9 +68,23 @@ class Convolution(nn.Module):
         self._how = layer.stride, layer.padding, layer.dilation, layer.groups
         self._gelu = gelu
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the layer's output for maps (B, C, H, W)."""
+    @property
+    def reach(self) -> Reach:
+        """Of which rows above and below a row of the output is made."""
+        return Reach(self.weight.shape[2], self._how[0][0], self._how[1][0])
+
+    def forward(self, x: Tensor, border: tuple[int, int] | None = None) -> Tensor:
+        """Return the layer's output for maps (B, C, H, W).
+
+        Parameters
+        ----------
+        x : Tensor
+        border : (int, int), optional
+            Rows of zeros above and below, where these are some rows of a map.
+        """
         stride, padding, dilation, groups = self._how
+        if border is not None:
+            x, padding = with_border(x, border), (0, padding[1])
         # torch would ask oneDNN, too, but not for 1 × 1 pixels on one thread.
         if _fuses(x, self.weight):
             name = "gelu" if self._gelu else "none"
@@ -81,6 +95,33 @@ class Convolution(nn.Module):
             return found
         found = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
         return F.gelu(found) if self._gelu else found
+
+
+class Reach(NamedTuple):
+    """Rows that a convolution looks at."""
+
+    kernel: int
+    stride: int
+    padding: int
+
+    def size(self, rows: int) -> int:
+        """Return how many rows come of so many."""
+        return (rows + 2 * self.padding - self.kernel) // self.stride + 1
+
+    def needed(self, begin: int, end: int, rows: int) -> Needed:
+        """Return what of a map of so many rows the rows begin..end-1 are made of."""
+        first = begin * self.stride - self.padding
+        last = (end - 1) * self.stride - self.padding + self.kernel
+        border = max(0, -first), max(0, last - rows)
+        return Needed(max(0, first), min(last, rows), border)
+
+
+class Needed(NamedTuple):
+    """Rows of a map, and rows of zeros above and below them."""
+
+    begin: int
+    end: int
+    border: tuple[int, int]
 
 
 class Mlp(nn.Module):
@@ -114,6 +155,11 @@ def multiply(rows: Tensor, others: Tensor) -> Tensor:
     return rows @ others.T
 
 
+def with_border(x: Tensor, border: tuple[int, int]) -> Tensor:
+    """Add rows of zeros to maps (B, C, H, W)."""
+    return F.pad(x, (0, 0, *border)) if any(border) else x
+
+
 def strips(rows: Tensor, width: int = 1) -> Iterator[slice]:
     """Yield parts of rows that are worked on together.
 
@@ -138,11 +184,12 @@ def join(first: Any, second: Any) -> nn.Conv2d:
         With biases, and nothing between them.
     """
     then = second.weight[:, :, 0, 0]
-    both = nn.utils.skip_init(
-        nn.Conv2d,
-        *(first.in_channels, second.out_channels, first.kernel_size),
+    both = nn.Conv2d(
+        first.in_channels,
+        second.out_channels,
+        first.kernel_size,
         padding=first.padding,
-        device=then.device,
+        device="meta",
     )
     both.weight = nn.Parameter(torch.tensordot(then, first.weight, 1), False)
     both.bias = nn.Parameter(then @ first.bias + second.bias, False)
@@ -167,11 +214,12 @@ def _mlp(module: Any) -> tuple[nn.Linear, nn.Linear] | None:
     act = getattr(module, "act", None)
     if not isinstance(act, nn.GELU) or act.approximate != "none":
         return None
+    if isinstance(getattr(module, "norm", None), nn.LayerNorm):
+        return None
     for names in (("fc1", "fc2"), ("lin1", "lin2")):
-        layers = [getattr(module, name, None) for name in names]
-        beside = isinstance(getattr(module, "norm", None), nn.LayerNorm)
-        if all(type(layer) is nn.Linear for layer in layers) and not beside:
-            return layers[0], layers[1]
+        first, second = (getattr(module, name, None) for name in names)
+        if type(first) is nn.Linear and type(second) is nn.Linear:
+            return first, second
     return None
 
 
@@ -188,7 +236,7 @@ def _fuses(x: Tensor, weight: Tensor) -> bool:
 @cache
 def _has_onednn() -> bool:
     """Whether this torch was built with it, and with these two of its functions."""
+    functions: Any = torch.ops.mkldnn
     names = ("_linear_pointwise", "_convolution_pointwise")
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(torch.ops.mkldnn, name) for name in names
-    )
+    onednn: Any = torch.backends.mkldnn
+    return bool(onednn.is_available()) and all(hasattr(functions, n) for n in names)

@@ -59,9 +59,10 @@ class ImageEncoder:
         """
         height, width, _ = pixels.shape
         image = torch.tensor(pixels, device=self._device).permute(2, 0, 1)[None]
-        normal = (image - self._mean) / self._std
+        normal = (image - self._mean).div_(self._std)
+        normal = normal.contiguous(memory_format=torch.channels_last)
         square = F.pad(normal, (0, INPUT - width, 0, INPUT - height))
-        square = square.contiguous(memory_format=torch.channels_last)
+        del image, normal
         rounded = self._precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=rounded):
             features: Tensor = self._network(square)

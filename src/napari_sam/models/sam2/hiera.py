@@ -126,10 +126,9 @@ class Block(nn.Module):
         if self.shortcut is not None:
             x = _halved(self.shortcut(normed))
         windows = _cut(normed, window)
-        qkv = self.qkv(windows).unflatten(-1, (3, -1))
-        query, key, value = qkv.unbind(2)
+        query, key, value = self.qkv(windows).chunk(3, -1)
         if self.shortcut is not None:
-            maps = query.unflatten(1, (window, window))
+            maps = query.view(len(query), window, window, -1)
             query = _halved(maps).flatten(1, 2)
         attended = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value)
@@ -139,14 +138,16 @@ class Block(nn.Module):
         return x.add_(self.mlp(self.norm2(x)))
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(-1, (self._heads, -1)).transpose(1, 2)
+        return tokens.view(*tokens.shape[:2], self._heads, -1).transpose(1, 2)
 
 
 def _cut(x: Tensor, window: int) -> Tensor:
     """Cut maps (B, H, W, C) into windows (N, window², C), zeros fill up."""
-    _, height, width, channels = x.shape
-    x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
-    windows = x.unflatten(2, (-1, window)).unflatten(1, (-1, window)).transpose(2, 3)
+    count, height, width, channels = x.shape
+    if height % window or width % window:
+        x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
+    down, right = -(-height // window), -(-width // window)
+    windows = x.view(count, down, window, right, window, channels).transpose(2, 3)
     return windows.reshape(-1, window * window, channels)
 
 
