@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from napari_sam.models.lane import checkpoint
+from napari_sam.models.sam1 import tiny_vit, vit
 from napari_sam.models.sam1.geometry import INPUT
-from napari_sam.models.sam1.tiny_vit import WindowAttention, fold_norms
-from napari_sam.models.sam1.vit import RelativeAttention
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,24 +59,22 @@ class ImageEncoder:
         """
         height, width, _ = pixels.shape
         image = torch.tensor(pixels, device=self._device).permute(2, 0, 1)[None]
-        normal = (image - self._mean) / self._std
+        normal = (image - self._mean).div_(self._std)
+        normal = normal.contiguous(memory_format=torch.channels_last)
         square = F.pad(normal, (0, INPUT - width, 0, INPUT - height))
-        square = square.contiguous(memory_format=torch.channels_last)
+        del image, normal
         rounded = self._precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=rounded):
             features: Tensor = self._network(square)
         return features.float().contiguous()
 
 
-def accelerate(network: nn.Module) -> None:
+def accelerate(network: Any) -> None:
     """Replace parts of an encoder by faster ones with the same values."""
-    fold_norms(network)
-    for block in blocks(network):
-        attention = getattr(block, "attn", None)
-        if hasattr(attention, "rel_pos_h"):
-            block.attn = RelativeAttention(attention)
-        elif hasattr(attention, "ab"):
-            block.attn = WindowAttention(attention)
+    if hasattr(network, "layers"):
+        tiny_vit.accelerate(network)
+    else:
+        vit.accelerate(network)
     network.to(memory_format=torch.channels_last)
 
 

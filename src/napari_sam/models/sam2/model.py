@@ -12,6 +12,7 @@ from napari_sam.models.sam1.geometry import Frame
 from napari_sam.models.sam1.prompts import Batch, batches
 from napari_sam.models.sam2.encoder import ImageEncoder
 from napari_sam.models.sam2.follow import Sam2Follower
+from napari_sam.models.sam2.hiera import accelerate
 from napari_sam.models.sam2.memory import ObjectMemory
 from napari_sam.models.sam2.planes import Sam2Planes
 
@@ -34,6 +35,7 @@ class Sam2Model(Sam2Planes):
         return Frame.stretched(shape)
 
     def _encoder_of(self, network: nn.Module, device: torch.device) -> ImageEncoder:
+        accelerate(network)
         return ImageEncoder(network, device)
 
     def follow(self, embed: Embed, count: int) -> Follower:
