@@ -58,6 +58,8 @@ class Source:
         What becomes dark and bright, for each channel; None: it is measured.
     coarser : tuple of (int, array-like)
         Further levels of a pyramid: how many times smaller in Y and X.
+    scale : tuple of float
+        What a step along each axis of `shape` is in the world; empty if not known.
     """
 
     data: Any
@@ -69,6 +71,7 @@ class Source:
     mode: Mode = "stack"
     ranges: tuple[tuple[float, float], ...] | None = None
     coarser: tuple[tuple[int, Any], ...] = ()
+    scale: tuple[float, ...] = ()
 
     @classmethod
     def from_layer(cls, layer: Any) -> Source:
@@ -93,7 +96,13 @@ class Source:
         pairs = zip(factors, levels, strict=True)
         coarser = tuple((factor, level) for factor, level in pairs if factor)
         return cls(
-            data, str(layer.name), shape, letters, bool(layer.rgb), coarser=coarser
+            data,
+            str(layer.name),
+            shape,
+            letters,
+            bool(layer.rgb),
+            coarser=coarser,
+            scale=tuple(abs(float(step)) for step in layer.scale),
         )
 
     def seen(

@@ -94,7 +94,7 @@ def number_objects(
     TrackError
         If the objects cannot be followed through time.
     """
-    check_link(recipe)
+    check_link(recipe, stack_axes, "this image")
     linker = new_linker(stack_axes, recipe)
     linked = {i: linker.add(i, load(i)) for i in linker.order(stack_shape)}
     next_id = linker.next_id
