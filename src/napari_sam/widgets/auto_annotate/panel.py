@@ -80,6 +80,7 @@ class AutoAnnotate(QWidget):
         self._show_plan()
         if state.done and self.results.current is not None:
             self.results.current.tabulate()
+            self.results.current.show_tracks()
         self._show_outcome(state)
 
     def plane_found(self, result: PlaneResult) -> None:

@@ -21,6 +21,13 @@ _TITLES = {
 }
 
 
+LINKS = {
+    "none": "has a new number in each slice",
+    "stack": "keeps its number through z",
+    "time": "keeps it through time, and divides",
+}
+
+
 def title_of(entry: CatalogEntry) -> str:
     """Return what a model or detector is called on the screen."""
     return _TITLES.get(entry.name, entry.name.replace("-", " ").capitalize())
