@@ -86,12 +86,10 @@ class ImageStack:
         }
         self.channel_names: tuple[str, ...] = ()
         self._choose(channels)
+        chosen = self.channels if self._chosen else None
         self._coarser = [
-            (
-                factor,
-                ImageStack(smaller, understanding, channels, name=name, path=path),
-            )
-            for factor, smaller in reader.coarser
+            (factor, ImageStack(level, understanding, chosen, name=name, path=path))
+            for factor, level in reader.coarser
         ]
 
     def _choose(self, channels: Sequence[int | str] | None) -> None:

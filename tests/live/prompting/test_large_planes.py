@@ -51,7 +51,8 @@ def test_a_click_encodes_the_tile_that_it_lies_on(pump, session):
 def test_all_objects_are_found_across_the_tiles(pump, session):
     finder = Finder(session, pump.post, lambda: None)
     finder.find("nuclei")
-    pump.until(lambda: finder.state.phase == "found")
+    pump.until(lambda: finder.state.phase in ("found", "failed"), seconds=240)
+    assert finder.state.error == ""
     boxes = np.array([mask.box for mask in finder.found.masks])
     finder.close()
     one = (boxes[:, 2] <= 96) & (boxes[:, 3] <= 112)
