@@ -73,7 +73,9 @@ class Figures:
 class Contender:
     """A worker process that encoded the plane."""
 
-    def __init__(self, name: str, python: str, files: tuple[str, ...]) -> None:
+    def __init__(
+        self, name: str, python: str, files: tuple[str, ...], worker: Path = WORKER
+    ) -> None:
         # Their telemetry, and threads' settings that imports bring along.
         quiet = {"YOLO_OFFLINE": "1", "YOLO_AUTOINSTALL": "false"}
         quiet |= {
@@ -82,21 +84,21 @@ class Contender:
         }
         threads = {"OMP_NUM_THREADS": str(THREADS)}
         self._process = subprocess.Popen(
-            [python, str(WORKER), name, *files],
+            [python, str(worker), name, *files],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if name != "ours" else None,
             text=True,
             env=os.environ | quiet | threads,
         )
-        self._name = name
+        self._command = " ".join((python, str(worker), name, *files))
         self._read()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            sys.exit(f"{self._name} ended: run {WORKER.name} by hand to see why")
+            sys.exit(f"this ended, run it by hand to see why:\n{self._command}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -118,14 +120,14 @@ def network(name: str) -> torch.nn.Module:
     return build1.empty(sam1.Architecture(name))
 
 
-def random_state(architecture: str) -> dict[str, torch.Tensor]:
+def random_state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return weights that attend, whose expected IoU is high for every mask.
 
     ultralytics drops the others, and would have less to do.
     """
     generator = torch.Generator().manual_seed(SEED)
     state = {}
-    for name, like in network(architecture).state_dict().items():
+    for name, like in network.state_dict().items():
         shape, last = tuple(like.shape), name.rsplit(".", 1)[-1]
         noise = torch.randn(shape, generator=generator)
         if last == "num_batches_tracked":
@@ -151,16 +153,20 @@ def write_files(
     folder: Path, architecture: str, options: argparse.Namespace
 ) -> tuple[str, ...]:
     """Write weights, plane and boxes; return what a worker is told."""
+    checkpoint = folder / f"{architecture}.pt"
+    torch.save(random_state(network(architecture)), checkpoint)
+    return architecture, str(checkpoint), *write_asked(folder, options)
+
+
+def write_asked(folder: Path, options: argparse.Namespace) -> tuple[str, str]:
+    """Write plane and boxes; return the plane's file and the number of threads."""
     random = np.random.default_rng(SEED)
     plane = random.integers(0, 256, (*SHAPE, 3), np.uint8)
     corners = random.uniform(0, np.array(SHAPE) - 90, (options.boxes, 2))
     boxes = np.hstack([corners, corners + random.uniform(20, 80, (options.boxes, 2))])
     np.save(folder / "plane.npy", plane)
     np.save(folder / "boxes.npy", boxes.astype(np.float32))
-    checkpoint = folder / f"{architecture}.pt"
-    torch.save(random_state(architecture), checkpoint)
-    plane_file = str(folder / "plane.npy")
-    return architecture, str(checkpoint), plane_file, str(options.threads)
+    return str(folder / "plane.npy"), str(options.threads)
 
 
 def contenders(files: tuple[str, ...], micro: str | None) -> dict[str, Contender]:

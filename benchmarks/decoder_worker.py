@@ -1,11 +1,13 @@
-"""One contender of `decoder.py`, in a process of its own.
+"""One contender of `decoder.py` or `family.py`, in a process of its own.
 
     python decoder_worker.py NAME ARCHITECTURE CHECKPOINT PLANE THREADS
 
-Encodes the plane once, then answers lines of standard input, "boxes FILE.npy BATCH"
-and "click Y X", with one line of JSON each: seconds, and the memory above that before
-the call at its highest (MB). Whatever a contender prints itself goes to standard error.
-Imports nothing of ours for the others: they may run in other environments.
+Encodes the plane once, then answers lines of standard input, "boxes FILE.npy BATCH",
+"click Y X", "encode" (the plane again) and "stack FILE.npy" (encode its planes and keep
+what comes of each), with one line of JSON each: seconds, and the memory above that
+before the call at its highest (MB). Whatever a contender prints itself goes to standard
+error. Imports nothing of ours for the others: they may run in other environments.
+`family_worker.py` has those that only `family.py` asks.
 """
 
 from __future__ import annotations
@@ -29,8 +31,24 @@ class Ours:
         import napari_sam as ns
 
         self._prompt = ns.Prompt
-        self._model = ns.load_model(checkpoint, device="cpu")
-        self._embedding = self._model.encode(plane)
+        self._model, self._plane = self.load(architecture, checkpoint), plane
+        self.encode()
+
+    def load(self, architecture, checkpoint):
+        """Return the model."""
+        import napari_sam as ns
+
+        return ns.load_model(checkpoint, device="cpu")
+
+    def encode(self):
+        """Encode the plane."""
+        self._embedding = self._model.encode(self._plane)
+
+    def stack(self, planes):
+        """Encode planes (Z, H, W, 3); return what is to be kept."""
+        from napari_sam.images import make_plane
+
+        return self._model.encode_batch([make_plane(plane) for plane in planes])
 
     def boxes(self, boxes, batch):
         """Answer boxes (N, 4); return the number of masks."""
@@ -51,8 +69,20 @@ class Meta:
         else:
             from segment_anything import SamPredictor, sam_model_registry
         sam = sam_model_registry[architecture](checkpoint=checkpoint).eval()
-        self._predictor = SamPredictor(sam)
-        self._predictor.set_image(plane)
+        self._predictor, self._plane = SamPredictor(sam), plane
+        self.encode()
+
+    def encode(self):
+        """Encode the plane."""
+        self._predictor.set_image(self._plane)
+
+    def stack(self, planes):
+        """Encode planes (Z, H, W, 3); return what is to be kept."""
+        kept = []
+        for plane in planes:
+            self._predictor.set_image(plane)
+            kept.append(self._predictor.features)
+        return kept
 
     def boxes(self, boxes, batch):
         """Answer boxes (N, 4); return the number of masks."""
@@ -84,8 +114,20 @@ class Meta2:
         folder = architecture.partition("_")[0]
         sam = build_sam2(f"configs/{folder}/{architecture}.yaml", None, device="cpu")
         sam.load_state_dict(torch.load(checkpoint, weights_only=True))
-        self._predictor = SAM2ImagePredictor(sam)
-        self._predictor.set_image(plane)
+        self._predictor, self._plane = SAM2ImagePredictor(sam), plane
+        self.encode()
+
+    def encode(self):
+        """Encode the plane."""
+        self._predictor.set_image(self._plane)
+
+    def stack(self, planes):
+        """Encode planes (Z, H, W, 3); return what is to be kept."""
+        kept = []
+        for plane in planes:
+            self._predictor.set_image(plane)
+            kept.append(self._predictor._features)
+        return kept
 
     def boxes(self, boxes, batch):
         """Answer boxes (N, 4); return the number of masks."""
@@ -139,7 +181,22 @@ class MicroSam:
         self._predictor = get_sam_model(
             architecture, device="cpu", checkpoint_path=checkpoint
         )
-        self._predictor.set_image(plane)
+        # MobileSAM keeps attention biases from before its weights were loaded.
+        self._predictor.model.train().eval()
+        self._plane = plane
+        self.encode()
+
+    def encode(self):
+        """Encode the plane."""
+        self._predictor.set_image(self._plane)
+
+    def stack(self, planes):
+        """Encode planes (Z, H, W, 3); return what is to be kept."""
+        from micro_sam.util import precompute_image_embeddings
+
+        return precompute_image_embeddings(
+            self._predictor, planes, ndim=3, verbose=False
+        )
 
     def boxes(self, boxes, batch):
         """Answer boxes (N, 4); return the number of masks."""
@@ -174,34 +231,44 @@ def timed(work):
     """Run `work`; return what it returned, its seconds, and how it grew."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
     before, start = memory_kb("VmRSS"), time.perf_counter()
-    count = work()
+    answer = work()
     seconds = time.perf_counter() - start
     grown = (memory_kb("VmHWM") - before) / 1024
+    count = answer if isinstance(answer, int) else None
     return {"count": count, "seconds": seconds, "peak_mb": grown}
 
 
-def main():
+def main(contenders=None):
     """Answer until there are no more lines."""
     name, architecture, checkpoint, plane, threads = sys.argv[1:]
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     import torch
 
-    make = CONTENDERS[name]
+    torch.set_num_threads(int(threads))
+    make = (CONTENDERS | (contenders or {}))[name]
     if make is Meta and architecture.startswith("sam2"):
         make = Meta2
     contender = make(architecture, checkpoint, np.load(plane))
     torch.set_num_threads(int(threads))  # ultralytics changes it
     print(json.dumps({"torch": torch.__version__}), file=answers, flush=True)
     for line in sys.stdin:
-        what, *words = line.split()
-        if what == "boxes":
-            boxes, batch = np.load(words[0]), int(words[1])
-            answer = timed(lambda b=boxes, n=batch: contender.boxes(b, n))
-        else:
-            y, x = map(float, words)
-            answer = timed(lambda y=y, x=x: contender.click(y, x))
+        answer = timed(asked(contender, *line.split()))
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def asked(contender, what, *words):
+    """Return what a line asks for, to be called."""
+    if what == "encode":
+        return contender.encode
+    if what == "stack":
+        planes = np.load(words[0])
+        return lambda: contender.stack(planes)
+    if what == "boxes":
+        boxes, batch = np.load(words[0]), int(words[1])
+        return lambda: contender.boxes(boxes, batch)
+    y, x = map(float, words)
+    return lambda: contender.click(y, x)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from napari_sam.models.sam1.geometry import Frame
 from napari_sam.models.sam2.encoder import ImageEncoder
 from napari_sam.models.sam2.planes import Sam2Planes
+from napari_sam.models.sam3.vision import accelerate
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +27,7 @@ class Sam3Model(Sam2Planes):
         return Frame.stretched(shape, SIDE, LOW)
 
     def _encoder_of(self, network: nn.Module, device: torch.device) -> ImageEncoder:
+        accelerate(network)
         return ImageEncoder(
             network,
             device,
