@@ -23,6 +23,22 @@ _LEAST_IOU: Final = 0.1
 # frame's cheapest link to that of each, so this makes it nothing.
 _ANCHOR: Final = -1
 
+# Said, not estimated from all: what happens far away changes nothing here.
+_LIMITS: Final[dict[str, Any]] = {
+    "cutoff": 1,
+    "gap_closing_cutoff": 1,
+    "gap_closing_max_frame_count": GAP + 1,
+    "splitting_cutoff": 1,
+    # To leave two objects alone costs as much as the worst link of both.
+    "track_start_cost": 0.5,
+    "track_end_cost": 0.5,
+    # Of these each one counts against a link.
+    "segment_start_cost": 1,
+    "segment_end_cost": 1,
+    "no_splitting_cost": 1,
+    "no_merging_cost": 1,
+}
+
 _Floats = npt.NDArray[np.float64]
 Node = tuple[int, int]
 Pairs = dict[tuple[int, int], float]
@@ -139,22 +155,10 @@ def _tracker(seen: Sightings, costs: Pairs) -> Any:
 
     return LapTrack(
         metric=cost,
-        cutoff=1,
         gap_closing_metric=cost,
-        gap_closing_cutoff=1,
-        gap_closing_max_frame_count=GAP + 1,
         splitting_metric=division,
-        splitting_cutoff=1,
         merging_cutoff=False,
-        # Said, not estimated from all: what happens far away changes nothing here.
-        # To leave two objects alone costs as much as the worst link of both.
-        track_start_cost=0.5,
-        track_end_cost=0.5,
-        # Of these each one counts against a link.
-        segment_start_cost=1,
-        segment_end_cost=1,
-        no_splitting_cost=1,
-        no_merging_cost=1,
+        **_LIMITS,
     )
 
 

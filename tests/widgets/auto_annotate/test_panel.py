@@ -104,6 +104,7 @@ def test_through_time_gives_tracks_that_lie_on_the_image(panel, viewer, image, q
     (labels,) = results(viewer)
     (tracks,) = lines(viewer)
     assert tracks.name == "nuclei: objects: tracks"
+    assert "“nuclei: objects: tracks”" in says(panel)
     ids = np.unique(labels.data[labels.data > 0])
     assert np.unique(tracks.data[:, 0]).tolist() == ids.tolist()
     features = labels.features

@@ -123,11 +123,12 @@ class Form:
             tooltip="A hole is filled if it is at most this part of its object.",
         )
         self.link = ComboBox(
-            label="The same object",
+            label="Keeps its number",
             choices=[(text, name) for name, text in LINKS.items()],
             value=defaults.link,
-            tooltip="Through z: it is in the slices above and below, where they "
-            "overlap. Through time: it moves, is missed on a frame, or divides.",
+            tooltip="Whether what lies on several slices is one object. Through z: "
+            "where outlines overlap. Through time: it moves, is missed on a frame, or "
+            "divides.",
         )
         self.least = SpinBox(
             label="On slices, at least",

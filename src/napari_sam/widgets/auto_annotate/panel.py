@@ -244,6 +244,8 @@ class AutoAnnotate(QWidget):
             self.view.say(words.outcome(state, 0, self._axes, ""))
             return
         lines = [words.outcome(state, layer.count(), self._axes, layer.layer.name)]
+        if layer.tracks is not None and layer.tracks in self._viewer.layers:
+            lines.append(words.moved(layer.tracks.name))
         most = self.form.recipe().max_det
         lines += words.warnings(layer.results, self._axes, most)
         self.view.say("\n".join(lines))

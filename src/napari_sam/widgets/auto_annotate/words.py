@@ -22,9 +22,9 @@ _TITLES = {
 
 
 LINKS = {
-    "none": "has a new number in each slice",
-    "stack": "keeps its number through z",
-    "time": "keeps it through time, and divides",
+    "none": "in its slice only",
+    "stack": "through z",
+    "time": "through time, and divides",
 }
 
 
@@ -109,6 +109,11 @@ def outcome(state: State, objects: int, stack_axes: str, layer: str) -> str:
     if not objects:
         return _nothing(f" {where}")
     return f"{found} found {where}, in the layer “{layer}”."
+
+
+def moved(layer: str) -> str:
+    """Say where tracks are."""
+    return f"Where they moved, and what came out of what, is in the layer “{layer}”."
 
 
 def failure(state: State, stack_axes: str) -> str:
