@@ -2,9 +2,9 @@
 
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
-With names behind it only those are made: `auto_annotate`, `segment`, `find_all`,
-`find_stack`, `follow`, `complete`, `proofread`, `models`, `hover`, `outline`,
-`classes`, `live_loop`.
+With names behind it only those are made: `auto_annotate`, `tracks`, `segment`,
+`find_all`, `find_stack`, `follow`, `complete`, `proofread`, `models`, `hover`,
+`outline`, `classes`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
 """
@@ -53,6 +53,7 @@ def main(names: list[str]) -> None:
         made.__name__
         for made in (
             auto_annotate,
+            tracks,
             segment,
             find_all,
             find_stack,
@@ -90,6 +91,23 @@ def auto_annotate() -> None:
     viewer.reset_view()
     pause(1)
     shoot(viewer, "auto-annotate")
+    viewer.close()
+
+
+def tracks() -> None:
+    """Show nuclei that were followed through time, on the last frame."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 800)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Auto-annotate")
+    image, truth = viewer.open_sample(PLUGIN, "nuclei_timelapse")
+    viewer.layers.remove(truth)
+    panel.form.link.value = "time"
+    panel.find_all()
+    wait(lambda: not panel.session.state.busy)
+    viewer.dims.set_current_step(0, image.data.shape[0] - 1)
+    viewer.reset_view()
+    pause(1)
+    shoot(viewer, "auto-annotate-tracks")
     viewer.close()
 
 

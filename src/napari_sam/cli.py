@@ -167,18 +167,34 @@ def annotate(
         bool, typer.Option(help="Keep objects that the edge of the plane may have cut.")
     ] = True,
     link: Annotated[
-        Literal["none", "stack"],
+        Literal["none", "stack", "time"],
         typer.Option(
             help="stack: one id for an object through z within each time point, or "
-            "through time where there is no z."
+            "through time where there is no z. time: through z and time, objects may "
+            "move and divide."
         ),
     ] = "none",
+    link_distance: Annotated[
+        str | None,
+        typer.Option(
+            help="With --link time: how far an object moves at most from one frame "
+            "to the next, in pixels (15) or micrometres (4um); by default 1.25 times "
+            "the usual diameter."
+        ),
+    ] = None,
+    min_planes: Annotated[
+        int | None,
+        typer.Option(
+            help="Leave out objects on fewer slices when linking through z; by "
+            "default a quarter of the usual number."
+        ),
+    ] = None,
     formats: Annotated[
         str,
         typer.Option(
             "--format",
-            help="tiff, yolo, coco, sa1b, or several: tiff,yolo. Label TIFFs are "
-            "always written.",
+            help="tiff, yolo, coco, sa1b, ctc (with --link time), or several: "
+            "tiff,yolo. Label TIFFs are always written.",
         ),
     ] = "tiff",
     overwrite: Annotated[
@@ -217,6 +233,8 @@ def annotate(
             min_stability=min_stability,
             border=border,
             link=link,
+            link_distance=link_distance,
+            min_planes=min_planes,
         )
     except RecipeError as error:
         fail(_with_dashes(str(error), list(Recipe.model_fields)))

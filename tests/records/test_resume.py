@@ -51,15 +51,23 @@ def annotate(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 @posix
 @pytest.mark.parametrize(
-    ("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)]
+    ("signal", "code", "link"),
+    [
+        ("SIGINT", 130, "stack"),
+        ("SIGTERM", 143, "stack"),
+        ("SIGKILL", -9, "stack"),
+        ("SIGKILL", -9, "time"),
+    ],
 )
 def test_finished_planes_outlive_the_process(
-    write_discs: Writer, tmp_path: Path, signal: str, code: int
+    write_discs: Writer, tmp_path: Path, signal: str, code: int, link: str
 ) -> None:
-    first = write_discs("a.tif")
-    stack = write_discs("stack.tif", (6, 64, 64), axes="ZYX")
+    axis = "T" if link == "time" else "Z"
+    first = write_discs("a.tif", (2, 64, 64), axes=f"{axis}YX")
+    stack = write_discs("stack.tif", (6, 64, 64), axes=f"{axis}YX")
     output = tmp_path / "out"
-    arguments = (first, stack, "--output", output, "--link", "stack")
+    arguments = (first, stack, "--output", output, "--link", link)
+    arguments += ("--format", "ctc") if link == "time" else ()
     stopped = annotate(STOPPED.format(signal=signal), *arguments)
     assert stopped.returncode == code, stopped.stderr
     if signal != "SIGKILL":
@@ -81,12 +89,17 @@ def test_finished_planes_outlive_the_process(
         PLAIN, *arguments[:2], "--output", tmp_path / "b", *arguments[4:]
     )
     assert straight.returncode == 0, straight.stderr
-    for name in ("labels/a.tif", "labels/stack.tif"):
+    masks = [path.relative_to(output) for path in output.rglob("mask*.tif")]
+    assert len(masks) == (8 if link == "time" else 0)
+    for name in ("labels/a.tif", "labels/stack.tif", *masks):
         np.testing.assert_array_equal(
             tifffile.imread(output / name), tifffile.imread(tmp_path / "b" / name)
         )
     table = (output / "objects.csv").read_text()
     assert table == (tmp_path / "b" / "objects.csv").read_text()
+    for tracks in output.rglob("res_track.txt"):
+        same = tmp_path / "b" / tracks.relative_to(output)
+        assert tracks.read_text() == same.read_text()
 
 
 @posix

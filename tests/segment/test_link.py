@@ -20,7 +20,7 @@ def bar(*spans, width=40):
 
 def linked(planes, axes="Z", **options):
     linker = StackLinker(axes, **options)
-    return [linker.add((i,), plane)[1:].tolist() for i, plane in enumerate(planes)]
+    return [linker.add((i,), plane).ids[1:].tolist() for i, plane in enumerate(planes)]
 
 
 def test_an_object_keeps_its_id():
@@ -33,10 +33,11 @@ def test_a_new_object_gets_the_next_id():
     assert linked(planes) == [[1], [1, 2], [2], [3]]
 
 
-def test_a_gap_of_one_plane_is_bridged_and_one_of_two_is_not():
+def test_a_gap_of_two_planes_is_bridged_and_one_of_three_is_not():
     there, gone = bar((0, 10)), bar()
     assert linked([there, gone, there]) == [[1], [], [1]]
-    assert linked([there, gone, gone, there]) == [[1], [], [], [2]]
+    assert linked([there, gone, gone, there]) == [[1], [], [], [1]]
+    assert linked([there, gone, gone, gone, there]) == [[1], [], [], [], [2]]
 
 
 def test_the_neighbouring_plane_comes_before_the_gap():
@@ -62,15 +63,18 @@ def test_too_little_overlap_is_another_object():
 
 def test_a_plane_that_was_left_out_counts_as_empty():
     linker = StackLinker("Z")
-    assert linker.add((0,), bar((0, 10))).tolist() == [0, 1]
-    assert linker.add((2,), bar((0, 10))).tolist() == [0, 1]
-    assert linker.add((5,), bar((0, 10))).tolist() == [0, 2]
+    assert linker.add((0,), bar((0, 10))).ids.tolist() == [0, 1]
+    assert linker.add((2,), bar((0, 10))).ids.tolist() == [0, 1]
+    assert linker.add((5,), bar((0, 10))).ids.tolist() == [0, 1]
+    assert linker.add((9,), bar((0, 10))).ids.tolist() == [0, 2]
 
 
 def test_through_z_every_time_point_starts_anew():
     linker = StackLinker("TZ")
     plane = bar((0, 10), (20, 30))
-    ids = {index: linker.add(index, plane).tolist() for index in linker.order((2, 2))}
+    ids = {
+        index: linker.add(index, plane).ids.tolist() for index in linker.order((2, 2))
+    }
     assert linker.axis == "Z"
     assert ids == {
         (0, 0): [0, 1, 2],
@@ -147,7 +151,7 @@ def test_ids_are_unique_on_a_plane_and_counted_without_gaps(stack, link):
     linker = StackLinker("Z", link)
     used: set[int] = set()
     for z, plane in enumerate(stack):
-        ids = linker.add((z,), dense(plane)).tolist()
+        ids = linker.add((z,), dense(plane)).ids.tolist()
         assert ids[0] == 0
         assert len(set(ids)) == len(ids)
         new = sorted(set(ids[1:]) - used)
@@ -163,9 +167,9 @@ def test_the_order_of_plane_ids_does_not_change_who_is_whom():
     pairs: dict[int, int] = {}
     for z, plane in enumerate(truth):
         labels = dense(plane)
-        one = plain.add((z,), labels)
+        one = plain.add((z,), labels).ids
         order = np.append(0, rng.permutation(labels.max()) + 1)
-        other = shuffled.add((z,), order[labels].astype(np.uint32))[order]
+        other = shuffled.add((z,), order[labels].astype(np.uint32)).ids[order]
         for a, b in zip(one.tolist(), other.tolist(), strict=True):
             assert pairs.setdefault(a, b) == b
     assert len(set(pairs.values())) == len(pairs)
@@ -175,7 +179,37 @@ def test_real_nuclei_stay_whole_through_z():
     truth = tifffile.imread(data.FOLDER / "truth" / "plant_nuclei_3d.tif")
     linker = StackLinker("Z")
     stack = np.stack(
-        [linker.add((z,), dense(p))[dense(p)] for z, p in enumerate(truth)]
+        [linker.add((z,), dense(p)).ids[dense(p)] for z, p in enumerate(truth)]
     )
     ids = [np.unique(stack[truth == i]) for i in np.unique(truth[truth > 0])]
     assert np.mean([len(found) == 1 for found in ids]) > 0.7
+
+
+def flags(planes):
+    linker = StackLinker("Z")
+    linked = [linker.add((i,), plane) for i, plane in enumerate(planes)]
+    return [one.flags[1:].tolist() for one in linked]
+
+
+def test_splits_merges_and_gaps_are_flagged():
+    one, two = bar((0, 20)), bar((0, 9), (11, 20))
+    assert flags([one, two]) == [[""], ["split", "split"]]
+    assert flags([two, one]) == [["", ""], ["merge"]]
+    assert flags([one, bar(), one]) == [[""], [], ["gap"]]
+    assert flags([one, one, bar((12, 32))]) == [[""], [""], [""]]
+    assert flags([bar((0, 10), (10, 20)), bar((0, 10), (10, 20))])[1] == ["", ""]
+
+
+def test_objects_that_are_not_linked_have_no_flags():
+    linked = StackLinker("Z", "none").add((0,), bar((0, 10)))
+    assert linked.flags is None
+
+
+@pytest.mark.parametrize(
+    ("axes", "axis", "words"),
+    [("T", None, "through time, and divide"), ("TZ", "Z", "through z, then")],
+)
+def test_through_time_z_comes_first(axes, axis, words):
+    linker = StackLinker(axes, "time")
+    assert linker.axis == axis
+    assert words in linker.describe()

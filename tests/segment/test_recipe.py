@@ -25,7 +25,7 @@ def test_defaults_are_the_documented_ones():
         ({"conf": "high"}, "conf must be a valid number"),
         ({"max_det": 0}, "max_det must be greater than or equal to 1"),
         ({"imgsz": 10}, "imgsz must be greater than or equal to 32"),
-        ({"link": "z"}, "link must be 'none' or 'stack', not 'z'"),
+        ({"link": "z"}, "link must be 'none', 'stack' or 'time', not 'z'"),
         ({"normalization": "file"}, "normalization must be 'stack' or 'plane'"),
         ({"axes": "ZZYX"}, "axes must not name an axis twice"),
         ({"axes": "Z1YX"}, "axes must be letters"),

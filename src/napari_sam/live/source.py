@@ -45,6 +45,8 @@ class Source:
     stack_axes : str
         One letter for each axis in front of height and width, for example "TZ".
     rgb : bool
+    scale : tuple of float
+        What a step along each axis of `shape` is in the world; empty if not known.
     """
 
     data: Any
@@ -52,6 +54,7 @@ class Source:
     shape: tuple[int, ...]
     stack_axes: str
     rgb: bool
+    scale: tuple[float, ...] = ()
 
     @classmethod
     def from_layer(cls, layer: Any) -> Source:
@@ -71,7 +74,8 @@ class Source:
             raise ImageError(f'"{layer.name}" has no pixels: choose another image')
         shape = shape[:-1] if layer.rgb else shape
         letters = stack_letters(tuple(layer.axis_labels)[: len(shape) - 2])
-        return cls(data, str(layer.name), shape, letters, bool(layer.rgb))
+        scale = tuple(abs(float(step)) for step in layer.scale)
+        return cls(data, str(layer.name), shape, letters, bool(layer.rgb), scale)
 
     def holds(self, layer: Any) -> bool:
         """Whether this is still what the layer shows."""

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from napari_sam.records import coco, sa1b, tables, yolo
 from napari_sam.records.files import atomic_file, explained, write_text
 from napari_sam.records.labels import label_dtype, write_labels
+from napari_sam.segment.link import Linked
 from napari_sam.segment.result import PlaneResult
-from napari_sam.types import LabelArray
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from napari_sam.images import ImageStack
     from napari_sam.records.layout import Layout
     from napari_sam.records.work import InputWork
+    from napari_sam.segment.number import Numbers
 
-Planes = Iterator[tuple[PlaneResult, LabelArray]]
-"""Finished planes in the stack's order, with the stack ids of their ids."""
+Planes = Iterator[tuple[PlaneResult, Linked]]
+"""Finished planes in the stack's order, with what their ids are in the stack."""
 
-_Sink = Callable[[PlaneResult, LabelArray], None]
+_Sink = Callable[[PlaneResult, Linked], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Export:
     layout : Layout
     work : InputWork
         Where fragments of the shared files go.
-    highest_id : int
+    numbers : Numbers
+        Of all planes.
     """
 
     stack: ImageStack
@@ -53,7 +55,7 @@ class Export:
     image: str
     layout: Layout
     work: InputWork
-    highest_id: int
+    numbers: Numbers
 
     def write(self, planes: Planes) -> Path:
         """Write all files of this input; return the label image's path."""
@@ -69,7 +71,7 @@ class Export:
                 self.layout.remove_sa1b(self.relative)
                 sinks.append(self._write_sa1b)
             shown = _feed(planes, sinks)
-            dtype = label_dtype(self.highest_id)
+            dtype = label_dtype(self.numbers.highest_id)
             if not self.stack.label_axes.endswith("YX"):
                 shown = self._turned(shown, dtype, files)
             write_labels(
@@ -88,13 +90,15 @@ class Export:
 
     def _table_sink(self, files: contextlib.ExitStack) -> _Sink:
         file = files.enter_context(atomic_file(self.work.table))
-        names = tables.columns(self.stack.stack_axes, self.stack.pixel_size)
+        names = tables.columns(
+            self.stack.stack_axes, self.stack.pixel_size, self.numbers.columns
+        )
         writer = tables.TableWriter(file, names)
         files.callback(writer.detach)
 
-        def write(result: PlaneResult, ids: LabelArray) -> None:
+        def write(result: PlaneResult, linked: Linked) -> None:
             found = tables.rows(
-                result.renumbered(ids).objects,
+                result.renumbered(linked).objects,
                 image=self.image,
                 places=self._places(result.index),
                 pixel_size=self.stack.pixel_size,
@@ -107,19 +111,19 @@ class Export:
     def _coco_sink(self, files: contextlib.ExitStack) -> _Sink:
         file = files.enter_context(atomic_file(self.work.coco))
 
-        def write(result: PlaneResult, ids: LabelArray) -> None:
+        def write(result: PlaneResult, linked: Linked) -> None:
             coco.write_plane(
                 file,
                 image=self.image,
                 places=self._places(result.index),
                 labels=result.labels,
                 plane_ids=result.objects["id"].tolist(),
-                objects=result.renumbered(ids).objects,
+                objects=result.renumbered(linked).objects,
             )
 
         return write
 
-    def _write_yolo(self, result: PlaneResult, ids: LabelArray) -> None:
+    def _write_yolo(self, result: PlaneResult, linked: Linked) -> None:
         path = self.layout.yolo_plane(self.relative, self._places(result.index))
         rows = yolo.yolo_rows(
             result.labels, result.objects["id"].tolist(), result.objects
@@ -127,7 +131,7 @@ class Export:
         text = "".join(f"{row}\n" for row in rows)
         write_text(path, text, durable=False)
 
-    def _write_sa1b(self, result: PlaneResult, ids: LabelArray) -> None:
+    def _write_sa1b(self, result: PlaneResult, linked: Linked) -> None:
         places = self._places(result.index)
         sa1b.write_sa1b(
             self.layout.sa1b_plane(self.relative, places),
@@ -135,7 +139,7 @@ class Export:
             self.stack.plane_shape,
             image=self.image,
             clicks=result.clicks,
-            ids=ids[result.objects["id"]].tolist(),
+            ids=linked.ids[result.objects["id"]].tolist(),
             places=places,
         )
 
@@ -172,7 +176,7 @@ def _reserve(file: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
 
 
 def _feed(planes: Planes, sinks: list[_Sink]) -> Iterator[npt.NDArray[Any]]:
-    for result, ids in planes:
+    for result, linked in planes:
         for sink in sinks:
-            sink(result, ids)
-        yield ids[result.labels]
+            sink(result, linked)
+        yield linked.ids[result.labels]

@@ -17,7 +17,7 @@ from napari_sam.types import NapariSamError, OutputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Format = Literal["tiff", "yolo", "coco", "sa1b"]
+Format = Literal["tiff", "yolo", "coco", "sa1b", "ctc"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
 
 _PLANE_NAME: Final = re.compile(r"[tz]\d{4,}(_[tz]\d{4,})?", re.IGNORECASE)
@@ -93,6 +93,15 @@ class Layout:
         """Return where the record of a plane goes: as the YOLO rows, in JSON."""
         return _plane(self.sa1b, relative, places, ".json")
 
+    @property
+    def ctc(self) -> Path:
+        """The folder of the label images in the Cell Tracking Challenge's layout."""
+        return self.output / "ctc"
+
+    def ctc_folder(self, relative: PurePosixPath) -> Path:
+        """Return where the sequence of an input goes (`01_RES`)."""
+        return self.ctc / relative
+
     def shared(self) -> tuple[Path, ...]:
         """Return the files that hold results of all inputs."""
         return (self.table, *((self.coco,) if "coco" in self.formats else ()))
@@ -104,6 +113,8 @@ class Layout:
             places += [self.yolo_plane(relative, {}), self.yolo / relative]
         if "sa1b" in self.formats:
             places += [self.sa1b_plane(relative, {}), self.sa1b / relative]
+        if "ctc" in self.formats:
+            places += [self.ctc_folder(relative)]
         return next((place for place in places if place.exists()), None)
 
     def remove_yolo(self, relative: PurePosixPath) -> None:
@@ -156,7 +167,7 @@ def select_inputs(inputs: Sequence[str | Path], output: Path) -> list[InputFile]
     if not inside:
         return found
     named = {Path(given) for given in inputs}
-    ours = [place / name for name in ("labels", "yolo", "coco", "sa1b", FOLDER)]
+    ours = [place / name for name in ("labels", *FORMATS[1:], FOLDER)]
     return [
         item
         for item in found

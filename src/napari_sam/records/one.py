@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
 from napari_sam.models.protocol import detector_for
+from napari_sam.records import ctc
 from napari_sam.records.export import Export, Planes
 from napari_sam.records.files import fingerprint
 from napari_sam.records.report import InputReport, Kind
 from napari_sam.records.work import InputRecord
-from napari_sam.segment.annotate import annotate_plane, planes_text
-from napari_sam.segment.link import StackLinker
+from napari_sam.segment.annotate import annotate_plane, plane_number, planes_text
+from napari_sam.segment.number import Numbers, check_link, new_linker, number_objects
 from napari_sam.types import ImageError, LabelArray, OutputError
 
 if TYPE_CHECKING:
@@ -77,6 +81,7 @@ def annotate_input(
     with open_image(
         item.path, axes=recipe.axes, channels=recipe.channels, name=name
     ) as stack:
+        check_link(recipe, stack.stack_axes, str(item.path))
         detector = detector_for(detector, str(item.relative), stack)
         job = _Job(item, stack, work, recipe, model, detector, tell)
         return job.finish(layout, job.begin(stamp, known))
@@ -154,7 +159,7 @@ class _Job:
             stack_axes=stack.stack_axes,
             pixel_size=stack.pixel_size,
             normalization=contrast.to_dict(),
-            link=self._linker().describe(),
+            link=new_linker(stack.stack_axes, self.recipe).describe(),
         )
         self.work.save(record)
         return record
@@ -163,20 +168,32 @@ class _Job:
         """Annotate what is missing, then number the objects and write the files."""
         contrast = Normalization.from_dict(record.normalization)
         self._annotate(record, contrast)
-        numbering = self._number(contrast)
-        record.objects, record.truncated = numbering.objects, numbering.truncated
-        record.warnings = numbering.lines(self.stack)
+        found = _Found()
+        load = partial(self._labels, contrast, found)
+        numbers = number_objects(
+            load,
+            self.stack.stack_axes,
+            self.stack.stack_shape,
+            self.recipe,
+            self.stack.pixel_size,
+        )
+        record.truncated = len(found.truncated)
+        record.objects = sum(
+            int(np.count_nonzero(one.ids)) for one in numbers.linked.values()
+        )
+        record.warnings = [
+            *found.lines(self.stack),
+            *(f"{self.stack.name}: {note}" for note in numbers.notes),
+        ]
         record.status = "writing"
         self.work.save(record)
         export = Export(
-            self.stack,
-            self.item.relative,
-            record.image,
-            layout,
-            self.work,
-            numbering.highest_id,
+            self.stack, self.item.relative, record.image, layout, self.work, numbers
         )
-        labels = export.write(self._planes(contrast, numbering.ids))
+        labels = export.write(self._planes(contrast, numbers))
+        if "ctc" in layout.formats:
+            folder = layout.ctc_folder(self.item.relative)
+            ctc.write_tracks(folder, load, numbers, self.stack)
         record.status = "done"
         self.work.save(record)
         self.work.remove_planes()
@@ -191,11 +208,6 @@ class _Job:
             record.planes,
             record.objects,
             tuple(record.warnings),
-        )
-
-    def _linker(self) -> StackLinker:
-        return StackLinker(
-            self.stack.stack_axes, self.recipe.link, min_iou=self.recipe.link_iou
         )
 
     def _annotate(self, record: InputRecord, contrast: Normalization) -> None:
@@ -234,35 +246,33 @@ class _Job:
         # A file that a crash of the machine has damaged is made again.
         return self._compute(number, index, contrast) if result is None else result
 
-    def _number(self, contrast: Normalization) -> _Numbering:
-        """Go through all planes in the order of linking; keep only the ids."""
-        linker = self._linker()
-        numbers = {index: i for i, index in enumerate(self.stack.indices())}
-        numbering = _Numbering()
-        for index in linker.order(self.stack.stack_shape):
-            result = self._load(numbers[index], index, contrast)
-            numbering.ids[numbers[index]] = linker.add(index, result.labels)
-            numbering.objects += len(result.objects["id"])
-            numbering.truncated += result.truncated
-            for line in result.warnings:
-                numbering.notes[line].append(index)
-        numbering.highest_id = linker.next_id - 1
-        return numbering
+    def _labels(
+        self, contrast: Normalization, found: _Found, index: tuple[int, ...]
+    ) -> LabelArray:
+        number = plane_number(index, self.stack.stack_shape)
+        result = self._load(number, index, contrast)
+        found.add(result)
+        return result.labels
 
-    def _planes(self, contrast: Normalization, ids: dict[int, LabelArray]) -> Planes:
+    def _planes(self, contrast: Normalization, numbers: Numbers) -> Planes:
         for number, index in enumerate(self.stack.indices()):
-            yield self._load(number, index, contrast), ids[number]
+            linked = numbers.linked[index]
+            yield self._load(number, index, contrast).kept(linked), linked
 
 
-class _Numbering:
-    """What the pass over all planes found out."""
+class _Found:
+    """What the planes have to say besides their objects."""
 
     def __init__(self) -> None:
-        self.ids: dict[int, LabelArray] = {}
-        self.notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-        self.objects = 0
-        self.truncated = 0
-        self.highest_id = 0
+        self.notes: dict[str, set[tuple[int, ...]]] = defaultdict(set)
+        self.truncated: set[tuple[int, ...]] = set()
+
+    def add(self, result: PlaneResult) -> None:
+        """Take a plane, once or again."""
+        if result.truncated:
+            self.truncated.add(result.index)
+        for line in result.warnings:
+            self.notes[line].add(result.index)
 
     def lines(self, stack: ImageStack) -> list[str]:
         """Return every warning once, with the planes that it concerns."""

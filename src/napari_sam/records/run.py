@@ -27,6 +27,7 @@ from napari_sam.records.one import annotate_input
 from napari_sam.records.report import InputReport, Listener, Progress, RunReport
 from napari_sam.records.work import RunRecord, Workspace
 from napari_sam.segment.annotate import load_parts
+from napari_sam.segment.number import check_link
 from napari_sam.segment.recipe import Recipe
 from napari_sam.types import ImageError, NapariSamError, OutputError
 
@@ -61,8 +62,8 @@ def run(
     output : str or Path
         `labels/`, `objects.csv` and a folder for each further format.
     recipe : Recipe, optional
-    formats : sequence of {"tiff", "yolo", "coco", "sa1b"}
-        Label TIFFs are always written.
+    formats : sequence of {"tiff", "yolo", "coco", "sa1b", "ctc"}
+        Label TIFFs are always written; "ctc" needs link="time".
     overwrite : bool
         Replace results that are there already. An interrupted run with the
         same options still goes on.
@@ -83,6 +84,11 @@ def run(
     output = Path(output)
     recipe = recipe or Recipe()
     layout = Layout(output, check_formats(formats))
+    check_link(recipe)
+    if "ctc" in layout.formats and recipe.link != "time":
+        raise OutputError(
+            "the format ctc holds tracks: add --link time, or leave the format out"
+        )
     items = select_inputs(inputs, output)
     if not items:
         raise ImageError(

@@ -35,14 +35,20 @@ _PIXELS: Final = (
     "centroid_x",
 )
 _PHYSICAL: Final = ("area_um2", "centroid_y_um", "centroid_x_um")
-_ORDER: Final = ("image", *_PLACES, *_PIXELS, *_PHYSICAL, "truncated")
+_LINKS: Final = ("track", "parent", "flag")
+_ORDER: Final = ("image", *_PLACES, *_PIXELS, *_PHYSICAL, *_LINKS, "truncated")
 _SCORES: Final = ("score", "detection_score", "stability")
 
 
-def columns(stack_axes: str, pixel_size: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the columns for an input with these axes and known pixel sizes."""
+def columns(
+    stack_axes: str, pixel_size: Mapping[str, Any], links: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the columns for an input with these axes and known pixel sizes.
+
+    `links` are those that `napari_sam.segment.table.with_links` has added.
+    """
     places = {axis.lower() for axis in stack_axes}
-    missing = set(_PLACES) - places
+    missing = set(_PLACES) - places | set(_LINKS) - set(links)
     if not {"Y", "X"} <= pixel_size.keys():
         missing |= set(_PHYSICAL)
     return tuple(name for name in _ORDER if name not in missing)
@@ -72,6 +78,7 @@ def rows(
     known = "Y" in pixel_size and "X" in pixel_size
     for row in range(len(objects["id"])):
         values = {name: objects[name][row] for name in _PIXELS}
+        values |= {name: objects[name][row] for name in _LINKS if name in objects}
         for name in _SCORES:
             values[name] = f"{values[name]:.4f}"
         y, x = float(values["centroid_y"]), float(values["centroid_x"])

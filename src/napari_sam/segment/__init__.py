@@ -13,7 +13,7 @@ from napari_sam.segment.clean import clean_mask
 from napari_sam.segment.compose import compose
 from napari_sam.segment.edges import find_edges
 from napari_sam.segment.everything import find_everything
-from napari_sam.segment.link import StackLinker
+from napari_sam.segment.link import Linked, StackLinker
 from napari_sam.segment.metrics import (
     THRESHOLDS,
     Agreement,
@@ -21,6 +21,7 @@ from napari_sam.segment.metrics import (
     LabelError,
     compare_labels,
 )
+from napari_sam.segment.number import Numbers, number_objects
 from napari_sam.segment.propagate import Propagation, propagate
 from napari_sam.segment.proposals import Clicks, Proposals
 from napari_sam.segment.propose import propose_plane, settle
@@ -42,6 +43,8 @@ __all__ = [
     "Clicks",
     "Comparison",
     "LabelError",
+    "Linked",
+    "Numbers",
     "PlaneResult",
     "Propagation",
     "Proposals",
@@ -60,6 +63,7 @@ __all__ = [
     "join_tables",
     "load_parts",
     "make_recipe",
+    "number_objects",
     "plane_number",
     "planes_text",
     "propagate",

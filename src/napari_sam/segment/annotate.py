@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections import defaultdict
 from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_sam.images import ImageStack, Plane, open_image, stem_of
 from napari_sam.models.protocol import Detector, PromptableModel, detector_for
-from napari_sam.segment.link import StackLinker
+from napari_sam.segment.number import check_link, new_linker, number_objects
 from napari_sam.segment.propose import propose_plane, settle
 from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.segment.table import join_tables, with_plane
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from napari_sam.types import LabelArray, ObjectTable
 
 _Part = TypeVar("_Part", PromptableModel, Detector)
+
+
+_NO_LABELS: Final = np.zeros((0, 0), np.uint32)
 
 
 class AnnotationWarning(UserWarning):
@@ -87,16 +92,24 @@ def iter_annotate(
         With ids that hold in the whole stack. The planes come in the stack's
         order; with link="stack" and T as the last stack axis before Y and X
         ("ZTYX") all z of one time point come first, and `index` tells where
-        a plane belongs.
+        a plane belongs. Objects are linked as the planes come, so that none is
+        left out or cut for what is found later; `annotate` does that. With
+        link="time" the first plane comes when all are finished, and these are
+        held, packed, until then.
 
     Raises
     ------
     RecipeError
         At once, if an option is wrong.
+    TrackError
+        If objects cannot be followed through time.
     """
     recipe = make_recipe(
         axes=axes, detector=_name(detector), model=_name(model), **options
     )
+    check_link(recipe)
+    if recipe.link == "time":
+        return _through_time(source, recipe, _loaded(model), _loaded(detector))
     return _iterate(source, recipe, _loaded(model), _loaded(detector))
 
 
@@ -122,7 +135,8 @@ def annotate(
         an id is above 65535.
     objects : ObjectTable
         One row per object and plane: `plane` (number from 0), one column per
-        stack axis (`z`, `t`) and those of `napari_sam.segment.table.COLUMNS`.
+        stack axis (`z`, `t`), those of `napari_sam.segment.table.COLUMNS` and, with
+        linking, of `napari_sam.segment.table.with_links`.
 
     Warns
     -----
@@ -132,22 +146,37 @@ def annotate(
     recipe = make_recipe(
         axes=axes, detector=_name(detector), model=_name(model), **options
     )
+    check_link(recipe)
     with _opened(source, recipe) as stack:
         labels = np.zeros(stack.label_shape, np.uint32)
-        tables: dict[int, ObjectTable] = {}
+        found: dict[tuple[int, ...], PlaneResult] = {}
         notes: dict[str, list[tuple[int, ...]]] = defaultdict(list)
-        for plane in _iterate(stack, recipe, _loaded(model), _loaded(detector)):
+        for plane in _find(stack, recipe, _loaded(model), _loaded(detector)):
             place(labels, plane.index, plane.labels, stack)
-            number = plane_number(plane.index, stack.stack_shape)
-            tables[number] = with_plane(
-                plane.objects, number, plane.index, stack.stack_axes
-            )
+            found[plane.index] = replace(plane, labels=_NO_LABELS, clicks=None)
             for note in plane.warnings:
                 notes[note].append(plane.index)
-        for note, where in notes.items():
-            message = f"{stack.name}: {planes_text(where, stack.stack_axes)}{note}"
-            warnings.warn(message, AnnotationWarning, stacklevel=2)
-    objects = join_tables(tables[number] for number in sorted(tables))
+        numbers = number_objects(
+            lambda index: label_plane(labels, index, stack),
+            stack.stack_axes,
+            stack.stack_shape,
+            recipe,
+            stack.pixel_size,
+        )
+        for index, linked in numbers.linked.items():
+            place(labels, index, linked.ids[label_plane(labels, index, stack)], stack)
+        lines = [f"{planes_text(i, stack.stack_axes)}{n}" for n, i in notes.items()]
+        for line in (*lines, *numbers.notes):
+            warnings.warn(f"{stack.name}: {line}", AnnotationWarning, stacklevel=2)
+    objects = join_tables(
+        with_plane(
+            found[index].renumbered(numbers.linked[index]).objects,
+            number,
+            index,
+            stack.stack_axes,
+        )
+        for number, index in enumerate(stack.indices())
+    )
     fits = labels.max(initial=0) <= np.iinfo(np.uint16).max
     return labels.astype(np.uint16) if fits else labels, objects
 
@@ -217,6 +246,32 @@ def place(
     labels[stack.label_key(index)] = plane.T if turned else plane
 
 
+def label_plane(
+    labels: npt.NDArray[np.uint32], index: tuple[int, ...], stack: ImageStack
+) -> LabelArray:
+    """Return the label plane (H, W) from where `place` put it."""
+    axes = stack.label_axes
+    plane: LabelArray = labels[stack.label_key(index)]
+    return plane.T if axes.index("X") < axes.index("Y") else plane
+
+
+def _find(
+    stack: ImageStack,
+    recipe: Recipe,
+    model: PromptableModel | None,
+    detector: Detector | None,
+) -> Iterator[PlaneResult]:
+    """Find the objects of all planes, in the order in which they can be linked."""
+    check_link(recipe, stack.stack_axes, stack.name)
+    model, detector = load_parts(recipe, model, detector)
+    name = stack.name if stack.path is None else stem_of(stack.path)
+    detector = detector_for(detector, name, stack)
+    normalization = stack.normalization(recipe.normalization)
+    linker = new_linker(stack.stack_axes, recipe)
+    for index in linker.order(stack.stack_shape):
+        yield annotate_plane(stack.plane(index, normalization), model, detector, recipe)
+
+
 def _iterate(
     source: Any,
     recipe: Recipe,
@@ -224,15 +279,33 @@ def _iterate(
     detector: Detector | None,
 ) -> Iterator[PlaneResult]:
     with _opened(source, recipe) as stack:
-        model, detector = load_parts(recipe, model, detector)
-        name = stack.name if stack.path is None else stem_of(stack.path)
-        detector = detector_for(detector, name, stack)
-        normalization = stack.normalization(recipe.normalization)
-        linker = StackLinker(stack.stack_axes, recipe.link, min_iou=recipe.link_iou)
-        for index in linker.order(stack.stack_shape):
-            plane = stack.plane(index, normalization)
-            result = annotate_plane(plane, model, detector, recipe)
-            yield result.renumbered(linker.add(index, result.labels))
+        linker = new_linker(stack.stack_axes, recipe)
+        for result in _find(stack, recipe, model, detector):
+            yield result.renumbered(linker.add(result.index, result.labels))
+
+
+def _through_time(
+    source: Any,
+    recipe: Recipe,
+    model: PromptableModel | None,
+    detector: Detector | None,
+) -> Iterator[PlaneResult]:
+    with _opened(source, recipe) as stack:
+        found: dict[tuple[int, ...], PlaneResult] = {}
+        packed: dict[tuple[int, ...], bytes] = {}
+        for result in _find(stack, recipe, model, detector):
+            packed[result.index] = zlib.compress(result.labels.tobytes(), 1)
+            found[result.index] = replace(result, labels=_NO_LABELS)
+
+        def load(index: tuple[int, ...]) -> LabelArray:
+            pixels = np.frombuffer(zlib.decompress(packed[index]), np.uint32)
+            return pixels.reshape(stack.plane_shape)
+
+        numbers = number_objects(
+            load, stack.stack_axes, stack.stack_shape, recipe, stack.pixel_size
+        )
+        for index, linked in numbers.linked.items():
+            yield replace(found[index], labels=load(index)).renumbered(linked)
 
 
 @contextmanager

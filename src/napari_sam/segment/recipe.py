@@ -7,7 +7,8 @@ and what decides whether a run may go on where an earlier one stopped.
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import (
@@ -22,7 +23,10 @@ from pydantic import (
 
 from napari_sam.types import NapariSamError
 
-Link = Literal["none", "stack"]
+Link = Literal["none", "stack", "time"]
+
+
+_DISTANCE: Final = re.compile(r"(\d+\.?\d*|\.\d+)\s*(px|um|µm|μm|)")
 
 
 class RecipeError(NapariSamError):
@@ -42,6 +46,16 @@ def _check_fraction(value: float) -> float:
     if not 0 <= value <= 1:  # also false for NaN
         raise ValueError("must be between 0 and 1")
     return value
+
+
+def _as_distance(value: object) -> object:
+    """Bring "15", 15.0 and "4um" into one form: "15 px", "4 µm"."""
+    if value is None:
+        return None
+    match = _DISTANCE.fullmatch(str(value).strip())
+    if match is None or float(match[1]) == 0:
+        raise ValueError("must be pixels or micrometres such as 15 or 4um")
+    return f"{float(match[1]):g} {'px' if match[2] in ('', 'px') else 'µm'}"
 
 
 Fraction = Annotated[float, AfterValidator(_check_fraction)]
@@ -125,13 +139,26 @@ class Recipe(BaseModel):
     link: Link = Field(
         default="none",
         description="none: ids are unique in the whole stack. stack: an object keeps "
-        "one id through z within each time point, or through t where there is no z.",
+        "one id through z within each time point, or through t where there is no z. "
+        "time: through z, and then through t by overlap and distance; it may divide.",
     )
     link_iou: Fraction = Field(
         default=0.1,
         description="With link=stack: an object is the same as one on the plane "
-        "before (or, after a gap of one plane, on the one before that) only if "
-        "their IoU is at least this.",
+        "before (or, after a gap of one or two planes, on the one before that) only "
+        "if their IoU is at least this.",
+    )
+    min_planes: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="Objects linked through z that are on fewer planes are left out, "
+        "unless they reach the first or the last one; by default a quarter of the "
+        "planes that objects of this stack usually go through.",
+    )
+    link_distance: Annotated[str | None, BeforeValidator(_as_distance)] = Field(
+        default=None,
+        description="With link=time: objects that hardly overlap move by less than "
+        "this between two frames, in pixels (15) or micrometres (4um); by default "
+        "1.25 times the diameter of a middle-sized one.",
     )
     max_hole: Fraction = Field(
         default=0.1,
@@ -215,7 +242,9 @@ def _messages(error: ValidationError, options: dict[str, Any]) -> list[str]:
         if detail["type"] == "extra_forbidden":
             line = _unknown(name)
         else:
-            problem = detail["msg"].removeprefix("Value error, ").partition(", ")[0]
+            problem = detail["msg"].removeprefix("Value error, ")
+            if detail["type"] != "literal_error":  # these list values with commas
+                problem = problem.partition(", ")[0]
             problem = problem.replace("Input should", "must", 1)
             problem = problem.replace("String should", "must", 1)
             line = f"{name} {problem}, not {options[name]!r}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_sam.segment.table import with_ids
+import numpy as np
+
+from napari_sam.segment.table import with_links
 
 if TYPE_CHECKING:
+    from napari_sam.segment.link import Linked
     from napari_sam.segment.proposals import Clicks
     from napari_sam.types import LabelArray, ObjectTable
 
@@ -42,8 +45,26 @@ class PlaneResult:
     warnings: tuple[str, ...] = ()
     clicks: Clicks | None = None
 
-    def renumbered(self, ids: LabelArray) -> PlaneResult:
-        """Return the same objects with `ids[plane id]` for ids 1..n (ids[0] is 0)."""
+    def kept(self, linked: Linked) -> PlaneResult:
+        """Return the objects that have an id in the stack, with those of the plane."""
+        keep = linked.ids[self.objects["id"]] > 0
+        if keep.all():
+            return self
         return replace(
-            self, labels=ids[self.labels], objects=with_ids(self.objects, ids)
+            self,
+            labels=np.where(linked.ids[self.labels] > 0, self.labels, 0),
+            objects={name: values[keep] for name, values in self.objects.items()},
+            clicks=self.clicks and self.clicks.take(np.flatnonzero(keep)),
+        )
+
+    def renumbered(self, linked: Linked) -> PlaneResult:
+        """Return the objects that have an id in the stack, with these ids.
+
+        The table gets the columns that say how they were linked.
+        """
+        kept = self.kept(linked)
+        return replace(
+            kept,
+            labels=linked.ids[kept.labels],
+            objects=with_links(kept.objects, linked),
         )

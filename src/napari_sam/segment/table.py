@@ -10,6 +10,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from napari_sam.segment.link import Linked
     from napari_sam.types import LabelArray, Mask, ObjectTable
 
 # Class names are text of any length; every other column has a fixed type.
@@ -74,6 +75,20 @@ def make_table(
 def with_ids(table: ObjectTable, ids: LabelArray) -> ObjectTable:
     """Return the table with its plane ids (1..n) replaced by `ids[plane id]`."""
     return {**table, "id": ids[table["id"]]}
+
+
+def with_links(table: ObjectTable, linked: Linked) -> ObjectTable:
+    """Return the table of a plane with what its ids (1..n) are in the stack.
+
+    Objects that were linked get the column `flag`, those followed through time also
+    `track` (which is their id) and `parent`.
+    """
+    rows, columns = table["id"], with_ids(table, linked.ids)
+    if linked.parents is not None:
+        columns |= {"track": columns["id"], "parent": linked.parents[rows]}
+    if linked.flags is not None:
+        columns["flag"] = linked.flags[rows]
+    return columns
 
 
 def with_plane(

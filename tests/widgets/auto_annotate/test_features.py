@@ -36,6 +36,14 @@ def test_an_object_through_several_slices_has_one_row():
     assert table["size"].tolist() == [14, 16]
 
 
+def test_what_is_flagged_on_any_slice_is_flagged():
+    results = [plane((z,), {1: 3, 7: 4}) for z in range(3)]
+    flags = [["", "split"], ["", ""], ["", "gap, split"]]
+    for result, said in zip(results, flags, strict=True):
+        result.objects["flag"] = np.array(said)
+    assert features_of(results, "Z", (3,))["flag"].tolist() == ["", "gap, split"]
+
+
 def test_nothing_found_gives_a_table_without_rows():
     for results in ([], [plane((0,), {})]):
         table = features_of(results, "Z", (3,))

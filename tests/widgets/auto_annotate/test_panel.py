@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from napari.layers import Labels
+from napari.layers import Labels, Tracks
 
 from napari_sam.widgets.auto_annotate.form import FILE
 from napari_sam.widgets.auto_annotate.panel import AutoAnnotate
@@ -92,6 +92,65 @@ def test_the_result_lies_exactly_on_its_image(panel, viewer, image, qtbot):
     assert labels.features["index"].tolist() == ids.tolist()
     assert f"{len(ids)} objects found in 4 frames" in says(panel)
     assert "“nuclei: objects”" in says(panel)
+
+
+def lines(viewer):
+    return [layer for layer in viewer.layers if isinstance(layer, Tracks)]
+
+
+def test_through_time_gives_tracks_that_lie_on_the_image(panel, viewer, image, qtbot):
+    panel.form.link.value = "time"
+    run(qtbot, panel, panel.find_all)
+    (labels,) = results(viewer)
+    (tracks,) = lines(viewer)
+    assert tracks.name == "nuclei: objects: tracks"
+    assert "“nuclei: objects: tracks”" in says(panel)
+    ids = np.unique(labels.data[labels.data > 0])
+    assert np.unique(tracks.data[:, 0]).tolist() == ids.tolist()
+    features = labels.features
+    assert features["track"].tolist() == ids.tolist()
+    # Most nuclei are on several frames: they were followed, not only numbered.
+    assert (features["planes"] > 1).mean() > 0.5
+    parents = features[features["parent"] > 0]
+    assert {k: list(v) for k, v in tracks.graph.items()} == {
+        int(row["index"]): [int(row["parent"])] for _, row in parents.iterrows()
+    }
+    place = tracks.data[3, 1:]
+    assert labels.data[tuple(np.rint(place).astype(int))] == tracks.data[3, 0]
+    assert np.allclose(tracks.data_to_world(place), image.data_to_world(place))
+    assert tracks.units == image.units
+
+    panel.form.link.value = "none"  # without a new search
+    qtbot.waitUntil(lambda: not lines(viewer), timeout=60_000)
+    panel.form.link.value = "time"
+    qtbot.waitUntil(lambda: len(lines(viewer)) == 1, timeout=60_000)
+    panel.form.conf.value = 0.6
+    before = len(tracks.data)
+    qtbot.waitUntil(lambda: len(lines(viewer)[0].data) < before, timeout=60_000)
+
+
+def test_an_axis_without_a_name_is_time_if_that_is_asked_for(
+    panel, viewer, frames, qtbot
+):
+    viewer.add_image(frames[:2], name="plain")
+    panel.form.link.value = "time"
+    run(qtbot, panel, panel.find_all)
+    assert "objects found" in says(panel)
+    assert len(lines(viewer)) == 1
+
+
+def test_a_single_image_does_not_ask_for_time(panel, viewer, frames, qtbot):
+    panel.form.link.value = "time"
+    viewer.add_image(frames[0])
+    assert panel.form.recipe().link == "none"
+
+
+def test_without_laptrack_it_says_how_to_get_it(panel, image, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    panel.form.link.value = "time"
+    panel.find_all()
+    assert not panel.session.state.busy
+    assert "pip install 'napari-sam-annotator[tracks]'" in says(panel)
 
 
 def test_the_slice_on_the_screen_is_tried(panel, viewer, image, qtbot):

@@ -31,8 +31,8 @@ def features_of(
     -------
     ObjectTable
         An object that goes through several planes has one row: where its area
-        is largest, with the number of its `planes` and the pixels of all of them
-        in `size`.
+        is largest, with the number of its `planes`, the pixels of all of them
+        in `size`, and the flags of all of them in `flag`.
     """
     tables = []
     for result in sorted(results, key=lambda result: result.index):
@@ -56,4 +56,9 @@ def _one_row_each(columns: ObjectTable) -> ObjectTable:
     rows = np.lexsort((-columns["area"], inverse))
     first = rows[np.searchsorted(inverse[rows], np.arange(len(ids)))]
     largest = {name: values[first] for name, values in columns.items()}
+    if "flag" in columns:
+        said: list[set[str]] = [set() for _ in ids]
+        for one, flag in zip(inverse.tolist(), columns["flag"].tolist(), strict=True):
+            said[one].update(flag.split(", ") if flag else ())
+        largest["flag"] = np.array([", ".join(sorted(flags)) for flags in said])
     return {**largest, "planes": planes.astype(np.int64), "size": size}

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import (
-    CheckBox,
     ComboBox,
     FloatSlider,
     Select,
@@ -17,7 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam.models.catalog import list_models
 from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.widgets.auto_annotate.parts import LEAST_CONFIDENCE
-from napari_sam.widgets.auto_annotate.words import title_of
+from napari_sam.widgets.auto_annotate.words import LINKS, title_of
 from napari_sam.widgets.rows import Rows
 
 if TYPE_CHECKING:
@@ -77,6 +76,7 @@ class Form:
         defaults = Recipe()
         self._parent, self._parts_changed = parent, parts
         self.files: dict[str, tuple[str, ...]] = {"detector": (), "model": ()}
+        self._stack = False
         self.image = ComboBox(label="Image", choices=[])
         self.detector = self._part("detector", "Find", _DETECTOR_TIP)
         self.model = self._part("model", "Outline with", _MODEL_TIP)
@@ -104,13 +104,31 @@ class Form:
             value=round(100 * defaults.max_hole),
             tooltip="A hole is filled if it is at most this part of its object.",
         )
-        self.link = CheckBox(
-            label="",
-            text="One label per object through the stack",
-            value=defaults.link == "stack",
-            tooltip="An object keeps its label in the slices above and below it, or "
-            "in the next frames. Otherwise each slice has its own labels.",
+        self.link = ComboBox(
+            label="Keeps its number",
+            choices=[(text, name) for name, text in LINKS.items()],
+            value=defaults.link,
+            tooltip="Whether what lies on several slices is one object. Through z: "
+            "where outlines overlap. Through time: it moves, is missed on a frame, or "
+            "divides.",
         )
+        self.least = SpinBox(
+            label="On slices, at least",
+            min=0,
+            max=10_000,
+            value=0,
+            tooltip="Objects that are on fewer slices are left out, unless the stack "
+            "ends there.",
+        )
+        self.farthest = SpinBox(
+            label="Moves at most (pixels)",
+            min=0,
+            max=100_000,
+            value=0,
+            tooltip="How far an object may move from one frame to the next.",
+        )
+        self.least.native.setSpecialValueText("a quarter of the usual")
+        self.farthest.native.setSpecialValueText("1.25 times its width")
         self.iou = FloatSlider(
             label="Overlap",
             min=0,
@@ -136,7 +154,9 @@ class Form:
         )
         self.what = Rows(self.image, self.detector, self.model, self.classes)
         self.counts = Rows(self.conf, self.min_area, self.max_hole, self.link)
-        self.more = Rows(self.iou, self.max_det, self.contrast)
+        self.more = Rows(
+            self.iou, self.max_det, self.least, self.farthest, self.contrast
+        )
         self.what.show_row(self.classes, False)
         settings_widgets = (*self.counts.widgets, *self.more.widgets, self.classes)
         for widget in settings_widgets:
@@ -161,7 +181,9 @@ class Form:
             max_det=self.max_det.value,
             min_area=self.min_area.value,
             max_hole=self.max_hole.value / 100,
-            link="stack" if self.link.value else "none",
+            link=self.link.value if self._stack else "none",
+            min_planes=self.least.value or None,
+            link_distance=self.farthest.value or None,
             normalization=self.contrast.value,
         )
 
@@ -201,7 +223,10 @@ class Form:
 
     def suit(self, stack: bool) -> None:
         """Show only what matters for a stack, or for a single slice."""
+        self._stack = stack
         self.counts.show_row(self.link, stack)
+        self.more.show_row(self.least, stack)
+        self.more.show_row(self.farthest, stack)
         self.more.show_row(self.contrast, stack)
 
     def _part_chosen(self, kind: str, box: ComboBox, value: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.layers import Labels, Tracks
 
 from napari_sam.widgets.auto_annotate.features import features_of
+from napari_sam.widgets.auto_annotate.lines import tracks_of
 from napari_sam.widgets.layers import place_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class ResultLayer:
     ) -> None:
         self.source, self.trial = source, trial
         self.edited = False
+        self.tracks: Tracks | None = None
         self._results: dict[tuple[int, ...], PlaneResult] = {}
         self._viewer = viewer
         self._pixels = np.zeros(source.shape, np.uint32)
@@ -96,6 +98,26 @@ class ResultLayer:
         self.layer.features = features_of(
             self._results.values(), source.stack_axes, source.stack_shape
         )
+
+    def show_tracks(self) -> None:
+        """Show where objects have moved, if they were followed through time."""
+        # napari wants time to be the first axis of tracks.
+        first = "T" not in self.source.stack_axes[1:]
+        tracks = tracks_of(self._results.values()) if first else None
+        layer = self.tracks if self.tracks in self._viewer.layers else None
+        if tracks is None:
+            if layer is not None:
+                self._viewer.layers.remove(layer)
+            return
+        data, graph = tracks
+        if layer is not None:
+            layer.graph = {}  # the old one may name tracks that are gone
+            layer.data = data
+            layer.graph = graph
+            return
+        name = f"{self.layer.name}: tracks"
+        self.tracks = Tracks(data, graph=graph, name=name, **place_of(self.layer))
+        self._viewer.add_layer(self.tracks)
 
     def release(self) -> None:
         """Leave the layer to the person."""

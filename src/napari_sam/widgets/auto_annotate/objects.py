@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.models.lane import checkpoint
 from napari_sam.segment.link import StackLinker
+from napari_sam.segment.number import new_linker, number_objects
 from napari_sam.segment.propose import Proposals, propose_plane, settle
 
 if TYPE_CHECKING:
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
+    from napari_sam.types import LabelArray
+
+
+def axes_of(source: Source, recipe: Recipe) -> str:
+    """Return what the stack's axes are, one letter each.
+
+    An axis that nobody has named is taken for depth, unless objects are to be
+    followed through time: then it is time.
+    """
+    wants_time = recipe.link == "time" and "T" not in source.stack_axes
+    return "T" if wants_time and source.stack_axes == "Z" else source.stack_axes
 
 
 def order(source: Source) -> list[tuple[int, ...]]:
@@ -30,16 +42,16 @@ class Objects:
 
     Parameters
     ----------
-    stack_axes : str
+    source : Source
     ran : Recipe
         What the models run with.
     recipe : Recipe
         What counts as an object for now.
     """
 
-    def __init__(self, stack_axes: str, ran: Recipe, recipe: Recipe) -> None:
+    def __init__(self, source: Source, ran: Recipe, recipe: Recipe) -> None:
         self.ran = ran
-        self._stack_axes = stack_axes
+        self._source = source
         self._recipe = recipe
         self._linker = self._new_linker(recipe)
         self._proposals: list[Proposals] = []
@@ -51,22 +63,44 @@ class Objects:
         proposals = propose_plane(plane, model, detector)
         # Nothing below lets a more urgent request pass, so it is never seen halfway.
         self._proposals.append(proposals)
-        return _number(proposals, self._recipe, self._linker)
+        return _number(
+            settle(proposals.chosen(self._recipe), self._recipe), self._linker
+        )
 
     def settle(self, recipe: Recipe) -> list[PlaneResult]:
-        """Decide again what counts, on all planes so far and those to come."""
+        """Decide again what counts, on all planes so far and those to come.
+
+        When all planes are there, so is what can only be told from the whole: which
+        objects are none, and who is whom through time.
+        """
         linker = self._new_linker(recipe)
-        results = []
+        found, results = [], []
         for proposals in self._proposals:
             checkpoint()
-            results.append(_number(proposals, recipe, linker))
+            found.append(settle(proposals.chosen(recipe), recipe))
+            results.append(_number(found[-1], linker))
         self._recipe, self._linker = recipe, linker
-        return results
+        if len(found) < len(self._source) or recipe.link == "none":
+            return results
+        return self._whole(found, recipe)
+
+    def _whole(self, found: list[PlaneResult], recipe: Recipe) -> list[PlaneResult]:
+        source, planes = self._source, {result.index: result for result in found}
+
+        def load(index: tuple[int, ...]) -> LabelArray:
+            checkpoint()
+            return planes[index].labels
+
+        axes = axes_of(source, recipe)
+        size = dict(
+            zip(axes + "YX", ((step, "") for step in source.scale), strict=False)
+        )
+        numbers = number_objects(load, axes, source.stack_shape, recipe, size)
+        return [result.renumbered(numbers.linked[result.index]) for result in found]
 
     def _new_linker(self, recipe: Recipe) -> StackLinker:
-        return StackLinker(self._stack_axes, recipe.link, min_iou=recipe.link_iou)
+        return new_linker(axes_of(self._source, recipe), recipe)
 
 
-def _number(proposals: Proposals, recipe: Recipe, linker: StackLinker) -> PlaneResult:
-    result = settle(proposals.chosen(recipe), recipe)
+def _number(result: PlaneResult, linker: StackLinker) -> PlaneResult:
     return result.renumbered(linker.add(result.index, result.labels))

@@ -80,6 +80,7 @@ class AutoAnnotate(QWidget):
         self._show_plan()
         if state.done and self.results.current is not None:
             self.results.current.tabulate()
+            self.results.current.show_tracks()
         self._show_outcome(state)
 
     def plane_found(self, result: PlaneResult) -> None:
@@ -228,6 +229,8 @@ class AutoAnnotate(QWidget):
             self.view.say(words.outcome(state, 0, self._axes, ""))
             return
         lines = [words.outcome(state, layer.count(), self._axes, layer.layer.name)]
+        if layer.tracks is not None and layer.tracks in self._viewer.layers:
+            lines.append(words.moved(layer.tracks.name))
         most = self.form.recipe().max_det
         lines += words.warnings(layer.results, self._axes, most)
         self.view.say("\n".join(lines))

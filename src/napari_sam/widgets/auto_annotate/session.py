@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
 from napari_sam.models.protocol import InputDetector, detector_for
-from napari_sam.widgets.auto_annotate.objects import Objects, order
+from napari_sam.segment.number import check_link
+from napari_sam.segment.recipe import Recipe
+from napari_sam.types import NapariSamError
+from napari_sam.widgets.auto_annotate.objects import Objects, axes_of, order
 from napari_sam.widgets.auto_annotate.parts import Parts, broadened, covers
 from napari_sam.widgets.auto_annotate.run import Ready, Run
 from napari_sam.widgets.auto_annotate.state import Listener, State
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
     from napari_sam.images import Normalization
     from napari_sam.live.source import Source
     from napari_sam.models.protocol import Detector, PromptableModel
-    from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Session:
         self._lane: tuple[str, LaneHandle] | None = None
         self._threads = Threads(post)
         self._state = State()
+        self._recipe = Recipe()  # what counts as an object for now
 
     @property
     def state(self) -> State:
@@ -91,23 +94,31 @@ class Session:
             return False
         if not covers(run.objects.ran, recipe):
             return False
+        self._settle(run, recipe)
+        return True
+
+    def _settle(self, run: Run, recipe: Recipe) -> None:
+        self._recipe = recipe
 
         def settled(results: Sequence[PlaneResult]) -> None:
-            if self._run is run:
-                self._listener.settled(results)
+            if self._run is not run:
+                return
+            self._listener.settled(results)
+            if self._state.busy and run.done == run.total:
+                self._tell(State("done", run.done, run.total))
 
         def failed(error: Exception) -> None:
             if self._run is run:
                 self._fail(error)
 
-        self._lane[1].submit(
-            partial(run.objects.settle, recipe),
-            slot="settle",
-            priority=Priority.ON_SCREEN,
-            done=settled,
-            failed=failed,
-        )
-        return True
+        if run.objects is not None and self._lane is not None:
+            self._lane[1].submit(
+                partial(run.objects.settle, recipe),
+                slot="settle",
+                priority=Priority.ON_SCREEN,
+                done=settled,
+                failed=failed,
+            )
 
     def cancel(self) -> None:
         """End the run; the planes that are done stay, and can still be settled."""
@@ -143,6 +154,13 @@ class Session:
     ) -> None:
         if self._run is not None:
             self._run.stop()
+        try:
+            check_link(recipe, axes_of(source, recipe), f"“{source.name}”")
+        except NapariSamError as error:
+            self._run = None
+            self._tell(State("failed", error=say(error)))
+            return
+        self._recipe = recipe
         run = self._run = Run(source, indices, priority, self._read, self._progress)
         run.finished, run.failed = self._finished, self._fail
         self._tell(State("preparing", 0, run.total))
@@ -158,7 +176,7 @@ class Session:
             if self._run is run and run.live:
                 self._tell(State("running", 0, run.total))
                 lane = self._lane_for(ready.model.info.device)
-                run.begin(lane, Objects(source.stack_axes, ran, recipe), ready)
+                run.begin(lane, Objects(source, ran, recipe), ready)
 
         def failed(error: Exception) -> None:
             if self._run is run and run.live:
@@ -210,7 +228,11 @@ class Session:
             self._tell(State("running", run.done, run.total, left))
 
     def _finished(self, run: Run) -> None:
-        if self._run is run:
+        if self._run is not run:
+            return
+        if self._recipe.link != "none" and run.total > 1:
+            self._settle(run, self._recipe)  # now that the whole can be seen
+        else:
             self._tell(State("done", run.done, run.total))
 
     def _fail(self, error: Exception) -> None:

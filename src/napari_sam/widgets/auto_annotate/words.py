@@ -21,6 +21,13 @@ _TITLES = {
 }
 
 
+LINKS = {
+    "none": "in its slice only",
+    "stack": "through z",
+    "time": "through time, and divides",
+}
+
+
 def title_of(entry: CatalogEntry) -> str:
     """Return what a model or detector is called on the screen."""
     return _TITLES.get(entry.name, entry.name.replace("-", " ").capitalize())
@@ -102,6 +109,11 @@ def outcome(state: State, objects: int, stack_axes: str, layer: str) -> str:
     if not objects:
         return _nothing(f" {where}")
     return f"{found} found {where}, in the layer “{layer}”."
+
+
+def moved(layer: str) -> str:
+    """Say where tracks are."""
+    return f"Where they moved, and what came out of what, is in the layer “{layer}”."
 
 
 def failure(state: State, stack_axes: str) -> str:
