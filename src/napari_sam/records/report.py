@@ -22,8 +22,8 @@ class Progress:
     kind : str
         "start": an input was opened, `message` says what was understood.
         "plane": `plane` of `planes` are finished. "part": and `part` of the next one,
-        where that takes long. "warning": `message` is
-        something to look at. "done", "skipped", "failed": how the input ended.
+        where that takes long. "warning": `message` is something to look at. "done",
+        "skipped", "failed": how the input ended.
     image : str
     message : str
     number, inputs : int

@@ -128,13 +128,14 @@ class _Index:
 
 def _together(found: Sequence[Proposals]) -> Proposals:
     clicks = [one.clicks for one in found if one.clicks is not None]
+    # Tiles of one colour say nothing but that.
+    first = next((one for one in found if one.has_contrast), found[0])
     return replace(
-        found[0],
+        first,
         masks=tuple(mask for one in found for mask in one.masks),
         scores=np.concatenate([one.scores for one in found]),
         classes=np.concatenate([one.classes for one in found]),
         truncated=any(one.truncated for one in found),
-        has_contrast=any(one.has_contrast for one in found),
         clicks=Clicks(
             np.concatenate([each.points for each in clicks]),
             np.concatenate([each.crops for each in clicks]),
