@@ -263,7 +263,7 @@ def test_what_reads_words_may_be_missing(make, tmp_path, architecture, name, fil
         load_detector(path, words=["nucleus"], device="cpu")
 
 
-def test_what_reads_words_may_be_wrong(make, folder, tmp_path):
+def test_what_reads_words_may_be_wrong(make, folder, tmp_path, monkeypatch):
     path, beside = tmp_path / "mine.pt", tmp_path / "mobileclip_blt.ts"
     path.write_bytes(make(SMALL).read_bytes())
     right = (folder / beside.name).read_bytes()
@@ -276,6 +276,10 @@ def test_what_reads_words_may_be_wrong(make, folder, tmp_path):
         beside.write_bytes(content)
         with pytest.raises(ModelError, match=problem):
             load_detector(path, words=["nucleus"], device="cpu")
+    monkeypatch.setattr(words_files, "OUT", 64)
+    words_files.traced(words_files.MobileClip(), beside)
+    with pytest.raises(ModelError, match="gives 64 numbers for a word"):
+        load_detector(path, words=["nucleus"], device="cpu")
 
 
 def test_files_that_were_downloaded_are_found_by_name(make, folder, monkeypatch):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.models.wording.files import Reader
 
 _PIECES: Final = 77  # of text, with one where it begins and one where it ends
+_VOCABULARY: Final = 49408
 _HEAD: Final = 64  # channels of each head of attention
 _BATCH: Final = 20
 _BLOCKS: Final = "transformer.resblocks."
@@ -94,19 +95,20 @@ def build_tower(reader: Reader, path: Path) -> nn.Module:
     kinds = _open_clip("transformer")
     what = f"{path}: this should be {reader.title}, which reads words"
     tensors = _weights(reader, path, what)
-    embedding = tensors["token_embedding.weight"]
-    positions, projection = (tensors.get(n) for n in (_POSITIONS, "text_projection"))
-    if positions is None or projection is None or embedding.ndim != 2:
+    parts = ("token_embedding.weight", _POSITIONS, "text_projection")
+    if any(name not in tensors for name in parts):
         raise ModelError(f"{what}, but parts of it are missing: use another file")
-    tensors[_POSITIONS] = positions = positions.squeeze()
-    blocks = {
-        n.split(".")[2] for n in tensors if n.startswith("transformer.resblocks.")
-    }
-    vocabulary, width = embedding.shape
+    tensors[_POSITIONS] = tensors[_POSITIONS].squeeze()
+    embedding, positions, projection = (tensors[name] for name in parts)
+    plain = embedding.ndim == positions.ndim == projection.ndim == 2
+    if not plain or len(embedding) != _VOCABULARY or len(positions) != _PIECES:
+        raise ModelError(f"{what}, but it reads something else: use another file")
+    blocks = {name.split(".")[2] for name in tensors if name.startswith(_BLOCKS)}
+    width = embedding.shape[1]
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         tower: nn.Module = kinds.TextTransformer(
-            context_length=len(positions),
-            vocab_size=vocabulary,
+            context_length=_PIECES,
+            vocab_size=_VOCABULARY,
             width=width,
             heads=max(1, width // _HEAD),
             layers=len(blocks),
@@ -117,7 +119,7 @@ def build_tower(reader: Reader, path: Path) -> nn.Module:
     # It is in no file, and was made without memory.
     tower.register_buffer(
         "attn_mask",
-        torch.full((len(positions),) * 2, float("-inf")).triu_(1),
+        torch.full((_PIECES, _PIECES), float("-inf")).triu_(1),
         persistent=False,
     )
     return tower

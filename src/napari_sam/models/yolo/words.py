@@ -75,7 +75,15 @@ class WordsNetwork(TorchNetwork):
                 "does not know: use another YOLOE"
             )
         file = find_reader(READERS[named], path)
-        self._give(read_words(words, READERS[named], file).to(self.device))
+        vectors = read_words(words, READERS[named], file).to(self.device)
+        head = self._module.model[-1]
+        width = (head.cv3 or head.one2one_cv3)[0][-1].out_channels
+        if vectors.shape[-1] != width:
+            raise ModelError(
+                f"{file}: this gives {vectors.shape[-1]} numbers for a word, and "
+                f"{path.name} compares {width}: use another file"
+            )
+        self._give(vectors)
         self.read_by = f"{named} {file_sha256(file)[:12]}"
         self.traits = replace(self.traits, names=tuple(words))
 
