@@ -17,7 +17,7 @@ from napari_sam.types import ModelError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARCHITECTURE = "pocket-2"
+ARCHITECTURE = "pocket-3"
 
 
 def save_weights(network: PocketNetwork, path: Path, *, version: str) -> None:
