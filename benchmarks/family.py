@@ -294,8 +294,12 @@ def main() -> int:
             missed.append(f"not compared: {family.title}")
             continue
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            missed += measure(family, Path(folder), options)
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                missed += measure(family, Path(folder), options)
+        except SystemExit as ended:  # a contender; the others are still compared
+            print(f"NOT COMPARED: {ended}")
+            missed.append(f"not compared: {family.title}")
         print(f"({time.perf_counter() - began:.0f} s)")
     busy = psutil.cpu_percent(interval=1.0)
     judged = (options.boxes, options.threads, options.planes) == (BOXES, THREADS, None)
