@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.sam1.geometry import INPUT
+from napari_sam.models.sam2.recall import Layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,7 @@ class ObjectMemory:
     def __init__(self, network: nn.Module) -> None:
         net: Any = network
         self._net, self._attention = net, net.memory_attention
+        self._layers = [Layer(each, GRID) for each in net.memory_attention.layers]
         blank = net.no_mem_embed.new_zeros(1, net.hidden_dim, GRID, GRID)
         where = net.image_encoder.neck.position_encoding(blank)
         self._where = where.flatten(2).mT  # of a plane's cells, (1, 4096, 256)
@@ -123,8 +125,7 @@ class ObjectMemory:
         tokens = top.flatten(2).mT
         if self._attention.pos_enc_at_input:
             tokens = tokens + 0.1 * self._where
-        begun = self._attention.layers[0]._forward_sa(tokens, self._where)
-        return Seen(top, begun)
+        return Seen(top, self._layers[0].look(tokens))
 
     @torch.inference_mode()
     def recall(
@@ -169,14 +170,13 @@ class ObjectMemory:
             memory.append(tokens)
             where.append(at)
             words = len(tokens)
-        keys, places = torch.cat(memory)[None], torch.cat(where)[None]
+        cells, places = torch.cat(memory), torch.cat(where)
         out = seen.begun
-        for number, layer in enumerate(self._attention.layers):
+        for number, layer in enumerate(self._layers):
             if number:
-                out = layer._forward_sa(out, self._where)
-            out = layer._forward_ca(out, keys, self._where, places, words)
-            wide = layer.activation(layer.linear1(layer.norm3(out)))
-            out = out + layer.linear2(wide)
+                out = layer.look(out)
+            out = layer.recall(out[0], cells, places, words)
+            out = layer.digest(out)[None]
             checkpoint()
         found: Tensor = self._attention.norm(out)[0].T.unflatten(1, (GRID, GRID))
         return found
