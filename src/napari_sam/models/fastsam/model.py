@@ -114,12 +114,14 @@ class FastSamModel:
             )
         (tile,) = embedding.tiles
         masks: tuple[Mask, ...] = tile.features
+        boxes = sum(prompt.box is not None for prompt in prompts)
+        areas = [mask.area for mask in masks] if boxes else None
         answers = []
         for prompt in prompts:
             checkpoint()
             several = _is_one_click(prompt) if multimask is None else multimask
             most = _SEVERAL if several else 1
-            answers.append(Candidates(choose(masks, prompt, most)))
+            answers.append(Candidates(choose(masks, prompt, most, areas)))
         return answers
 
 
