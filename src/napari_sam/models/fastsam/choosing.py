@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 NOTHING = Mask((0, 0, 0, 0), np.zeros((0, 0), np.bool_), 0.0)
 
 
-def choose(masks: Sequence[Mask], prompt: Prompt, most: int) -> tuple[Mask, ...]:
+def choose(
+    masks: Sequence[Mask],
+    prompt: Prompt,
+    most: int,
+    areas: Sequence[int] | None = None,
+) -> tuple[Mask, ...]:
     """Return the objects that a prompt means, the likeliest first.
 
     Parameters
@@ -30,18 +35,24 @@ def choose(masks: Sequence[Mask], prompt: Prompt, most: int) -> tuple[Mask, ...]
     prompt : Prompt
     most : int
         How many may be meant.
+    areas : sequence of int, optional
+        Of the masks, where they are known; for boxes they are wanted.
 
     Returns
     -------
     tuple of Mask
         At least one; an empty one, with the score 0, where nothing fits.
     """
-    wanted = [mask for mask in masks if mask.area and _agrees(mask, prompt)]
+    fits = [i for i, m in enumerate(masks) if _agrees(m, prompt) and m.data.any()]
+    wanted = [masks[i] for i in fits]
     known = _known(prompt)
     if known is not None:
         likeness = [mask.iou(known) for mask in wanted]
     elif prompt.box is not None:
-        likeness = [iou_with_box(mask, prompt.box) for mask in wanted]
+        likeness = [
+            iou_with_box(masks[i], prompt.box, None if areas is None else areas[i])
+            for i in fits
+        ]
     else:
         return tuple(wanted[:most]) or (NOTHING,)
     order = sorted(range(len(wanted)), key=lambda i: -likeness[i])
@@ -49,7 +60,7 @@ def choose(masks: Sequence[Mask], prompt: Prompt, most: int) -> tuple[Mask, ...]
     return found or (NOTHING,)
 
 
-def iou_with_box(mask: Mask, box: Box) -> float:
+def iou_with_box(mask: Mask, box: Box, area: int | None = None) -> float:
     """Return the intersection over union of an object and all pixels of a box."""
     # As there: whole pixels, cut off.
     y0, x0, y1, x1 = (max(0, int(side)) for side in box)
@@ -58,7 +69,7 @@ def iou_with_box(mask: Mask, box: Box) -> float:
         max(0, y0 - top) : max(0, y1 - top), max(0, x0 - left) : max(0, x1 - left)
     ]
     shared = int(inside.sum())
-    union = (y1 - y0) * (x1 - x0) + mask.area - shared
+    union = (y1 - y0) * (x1 - x0) + (mask.area if area is None else area) - shared
     return shared / union if union else 0.0
 
 

@@ -65,12 +65,14 @@ class FastSamModel(TiledModel):
         which the model is surest.
         """
         masks: tuple[Mask, ...] = self.features(embedding)
+        boxes = sum(prompt.box is not None for prompt in prompts)
+        areas = [mask.area for mask in masks] if boxes else None
         answers = []
         for prompt in prompts:
             checkpoint()
             several = _is_one_click(prompt) if multimask is None else multimask
             most = _SEVERAL if several else 1
-            answers.append(Candidates(choose(masks, prompt, most)))
+            answers.append(Candidates(choose(masks, prompt, most, areas)))
         return answers
 
 
