@@ -107,6 +107,18 @@ def test_linked_objects_keep_their_id(model, frames):
     assert np.unique(objects["id"]).size * 3 == objects["id"].size
 
 
+def test_through_time_the_planes_come_with_their_tracks(model, frames):
+    options = {"axes": "TYX", "model": model, "link": "time"}
+    labels, objects = annotate(frames, **options)
+    planes = list(iter_annotate(frames, **options))
+    assert [plane.index for plane in planes] == [(t,) for t in range(len(frames))]
+    np.testing.assert_array_equal(np.stack([p.labels for p in planes]), labels)
+    for name in ("id", "track", "parent"):
+        one_by_one = np.concatenate([plane.objects[name] for plane in planes])
+        assert one_by_one.tolist() == objects[name].tolist()
+    assert len(np.unique(objects["track"])) < len(objects["track"])
+
+
 def test_labels_have_the_axes_of_the_source(model, frames):
     usual, _ = annotate(frames, axes="TYX", model=model, normalization="plane")
     other, _ = annotate(
