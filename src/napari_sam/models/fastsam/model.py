@@ -65,8 +65,8 @@ class FastSamModel(TiledModel):
         which the model is surest.
         """
         masks: tuple[Mask, ...] = self.features(embedding)
-        boxes = sum(prompt.box is not None for prompt in prompts)
-        areas = [mask.area for mask in masks] if boxes else None
+        boxed = any(prompt.box is not None for prompt in prompts)
+        areas = [mask.area for mask in masks] if boxed else None
         answers = []
         for prompt in prompts:
             checkpoint()
