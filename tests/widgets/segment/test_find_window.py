@@ -45,6 +45,7 @@ def test_find_filter_add_undo(window, qtbot):
     assert not find.isVisible()
     press(fold.button)
     assert find.isVisible()
+    qtbot.waitUntil(lambda: find.start.height() > 10)  # it has been laid out
     press(find.start)  # the model is not loaded yet
     qtbot.waitUntil(find.add.isEnabled, timeout=60_000)
     preview = bridge.desk.preview.layer

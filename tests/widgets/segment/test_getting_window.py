@@ -13,7 +13,7 @@ from tests.models.weights_server import serving
 
 from napari_sam.models import known as known_ones
 from napari_sam.models.catalog import list_models
-from napari_sam.models.known import by_name
+from napari_sam.models.known import by_name, in_bytes
 from napari_sam.widgets.segment.sections import models as section
 from napari_sam.widgets.segment.view import Fold
 
@@ -131,7 +131,8 @@ def test_two_clicks_get_a_model_and_a_third_one_uses_it(
     site.hold_after = len(site.data) // 2
     click(models.box.agree)
     assert models.box.agree.isHidden() and not models.get.isEnabled()
-    qtbot.waitUntil(lambda: "of 6.9 MB" in models.box.says.text(), timeout=20_000)
+    size = in_bytes(len(site.data))
+    qtbot.waitUntil(lambda: f"of {size}" in models.box.says.text(), timeout=20_000)
     qtbot.waitUntil(lambda: 0 < models.box.bar.value() < 1000, timeout=20_000)
     assert models.box.bar.isVisible()
     site.hold.set()

@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 
 from napari_sam.live.disk.shelf import Shelf
 from napari_sam.models.catalog import list_models
-from napari_sam.models.known import KNOWN
+from napari_sam.models.known import KNOWN, in_bytes
 from napari_sam.widgets.segment.form import FILE
 from napari_sam.widgets.segment.panel import Segment
 
@@ -84,7 +84,9 @@ def test_it_says_what_is_used_and_where(panel, qtbot):
     in_use(panel, qtbot, "In use: Built-in model, on the processor.")
     about = select(panel, "Built-in model")
     assert "clicks and boxes on nuclei and cells" in about
-    assert "AGPL-3.0-or-later" in about and "6.9 MB" in about
+    shipped = next(entry.path for entry in list_models() if entry.name == "pocket")
+    assert "AGPL-3.0-or-later" in about
+    assert in_bytes(shipped.stat().st_size) in about
     assert not panel.models.use.isEnabled()
     assert not panel.models.forget.isEnabled()
 

@@ -201,7 +201,8 @@ class Decoder(nn.Module):
 def _added(channels: int, dilation: int = 1) -> nn.Module:
     """Return a block that adds nothing until it has learned something."""
     block = _conv(channels, channels, dilation=dilation)
-    nn.init.zeros_(block[1].weight)
+    for parameter in block[1].parameters():  # of the norm
+        nn.init.zeros_(parameter)
     return block
 
 
