@@ -64,7 +64,7 @@ def test_other_files_are_refused_with_the_reason(tmp_path):
     save_file({"a": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match="no checkpoint of the built-in model"):
         load_weights(path)
-    save_file({"a": torch.zeros(3)}, path, {"architecture": "pocket-3"})
+    save_file({"a": torch.zeros(3)}, path, {"architecture": "pocket-2"})
     with pytest.raises(ModelError, match="do not fit"):
         load_weights(path)
     with pytest.raises(ModelError, match="no such file"):

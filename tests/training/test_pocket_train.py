@@ -12,11 +12,9 @@ import yaml
 from pydantic import ValidationError
 
 import napari_sam as ns
-from napari_sam.models.pocket.network import ADDED, PocketNetwork
 from napari_sam.training.pocket.config import read_config
 from napari_sam.training.pocket.export import SHIPPED, exported_state
-from napari_sam.training.pocket.train import Trainer, go_on_from
-from napari_sam.types import ModelError
+from napari_sam.training.pocket.train import Trainer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,31 +73,6 @@ def test_a_training_from_what_ships_starts_as_good_and_keeps_its_norms(data, tmp
             assert torch.allclose(value, trained[name], atol=1e-3), name
     written = {path.name for path in (tmp_path / "run").iterdir()}
     assert written == {"checkpoint.pt", "config.yaml", "curves.png"}
-
-
-def test_a_training_can_start_from_a_version_with_fewer_layers():
-    torch.manual_seed(0)
-    whole = PocketNetwork().state_dict()
-    earlier = {k: v for k, v in whole.items() if not k.startswith(ADDED)}
-    assert len(earlier) < len(whole)
-    network = PocketNetwork().eval()
-    go_on_from(network, earlier)
-    block = network.decoder.details[0]
-    assert not block(torch.randn(1, 24, 8, 8)).any()
-    for name, value in earlier.items():
-        assert torch.equal(network.state_dict()[name], value), name
-
-
-def test_a_training_does_not_start_from_another_network():
-    network, state = PocketNetwork(), PocketNetwork().state_dict()
-    with pytest.raises(ModelError, match=r"see decoder\.mask\.weight"):
-        go_on_from(
-            network, {k: v for k, v in state.items() if k != "decoder.mask.weight"}
-        )
-    with pytest.raises(ModelError, match="see more"):
-        go_on_from(network, state | {"more": torch.zeros(1)})
-    with pytest.raises(ModelError, match="size mismatch"):
-        go_on_from(network, state | {"decoder.mask.weight": torch.zeros(1)})
 
 
 def test_a_configuration_says_only_what_differs_from_another(tmp_path):

@@ -52,7 +52,7 @@ class CatalogEntry:
 _YOLO = "nuclei-yolo"
 _EVERYTHING = "everything"
 _OWN = "own-decoder"
-_POCKET_SHA256 = "75f832dd861d374036a8b94b1c60b942a6c40f5a9eb3c6ae96f5c4d9d0fa4f49"
+_POCKET_SHA256 = "2ba125304ef5d9f71e2900393c98cbecfaebd15e806136f2a4bd7602c3bcfc39"
 _ENTRIES = (
     CatalogEntry(
         "pocket",

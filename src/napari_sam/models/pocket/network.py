@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 REGION = 64  # mask samples along one side of a region
 PROMPT_MAPS = 6  # foreground, background, box, has box, mask, has mask
 STRIDE = 4  # of the dense head and of the coarse features
-ADDED = ("encoder.context.", "decoder.details.")  # what 0.3.0 had not
 _COARSE, _FINE, _WIDTH, _NARROW = 64, 32, 48, 24
 
 
@@ -52,9 +51,7 @@ class Features:
     zoom: float = 1.0
 
 
-def _conv(
-    inputs: int, outputs: int, kernel: int = 3, dilation: int = 1
-) -> nn.Sequential:
+def _conv(inputs: int, outputs: int, kernel: int = 3, dilation: int = 1) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(
             inputs,
@@ -86,8 +83,6 @@ class Encoder(nn.Module):
         self.head = nn.Sequential(
             _conv(_COARSE, _COARSE), _conv(_COARSE, _COARSE, dilation=2)
         )
-        # How far an object reaches is seen from further away than where it is.
-        self.context = _added(_COARSE, dilation=4)
         self.read = nn.Conv2d(_COARSE, 6, 1)
         with torch.no_grad():
             # A rare peak, an even chance of foreground, sides 8 pixels away.
@@ -101,7 +96,6 @@ class Encoder(nn.Module):
         yield from self.smooth
         yield self.smooth_half
         yield from self.head.children()
-        yield self.context
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode uint8 pixels (N, 3, H, W); H and W are multiples of 32.
@@ -120,8 +114,7 @@ class Encoder(nn.Module):
             self.to_half(top), scale_factor=2.0, mode="bilinear"
         )
         fine = self.smooth_half(fine)
-        seen = self.head(top + self.detail(fine))
-        return top, fine, self.read(seen + self.context(seen))
+        return top, fine, self.read(self.head(top + self.detail(fine)))
 
 
 class Decoder(nn.Module):
@@ -142,8 +135,6 @@ class Decoder(nn.Module):
         self.fine_prompt = nn.Conv2d(PROMPT_MAPS, _NARROW, 3, padding=1)
         self.pixels = _silent(nn.Conv2d(3, _NARROW, 3, padding=1, bias=False))
         self.up = nn.Conv2d(_WIDTH, _NARROW, 1)
-        # Dilated ones had gradients that were no numbers in bfloat16 (torch 2.14).
-        self.details = nn.ModuleList(_added(_NARROW) for _ in range(3))
         self.refine = nn.Sequential(_conv(_NARROW, _NARROW), _conv(_NARROW, _NARROW))
         self.mask = nn.Conv2d(_NARROW, 1, 1)
         self.score = nn.Sequential(
@@ -187,8 +178,6 @@ class Decoder(nn.Module):
         y = F.interpolate(self.up(x), scale_factor=2.0, mode="bilinear")
         y = y + _biased(fine, self.fine) + self.pixels(pixels)
         y = F.relu(y + self.fine_prompt(prompts))
-        for block in self.details:
-            y = y + block(y)
         logits: Tensor = self.mask(self.refine(y))
         inside = F.avg_pool2d(logits.detach().sigmoid(), 2)
         area = inside.mean((2, 3))
@@ -196,14 +185,6 @@ class Decoder(nn.Module):
         pooled = (x * inside).mean((2, 3)) / (area + 1e-3)
         summary = torch.cat([pooled, x.mean((2, 3)), x.amax((2, 3)), area], 1)
         return logits[:, 0], self.score(summary)[:, 0]
-
-
-def _added(channels: int, dilation: int = 1) -> nn.Module:
-    """Return a block that adds nothing until it has learned something."""
-    block = _conv(channels, channels, dilation=dilation)
-    for parameter in block[1].parameters():  # of the norm
-        nn.init.zeros_(parameter)
-    return block
 
 
 def _silent(layer: nn.Conv2d) -> nn.Conv2d:

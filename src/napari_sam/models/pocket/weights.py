@@ -17,7 +17,7 @@ from napari_sam.types import ModelError
 if TYPE_CHECKING:
     from pathlib import Path
 
-ARCHITECTURE = "pocket-3"
+ARCHITECTURE = "pocket-2"
 
 
 def save_weights(network: PocketNetwork, path: Path, *, version: str) -> None:

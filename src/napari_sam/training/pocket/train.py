@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from napari_sam.models.pocket.network import ADDED, REGION, Features, PocketNetwork
+from napari_sam.models.pocket.network import REGION, Features, PocketNetwork
 from napari_sam.training.pocket.config import Config, read_config, write_config
 from napari_sam.training.pocket.curves import save_curves
 from napari_sam.training.pocket.data import Crops, find_sources
@@ -31,7 +31,6 @@ from napari_sam.training.pocket.losses import dense_loss, mask_loss
 from napari_sam.training.pocket.pretrained import load_imagenet
 from napari_sam.training.pocket.rounds import Rounds
 from napari_sam.training.pocket.targets import region_targets
-from napari_sam.types import ModelError
 
 Batch = dict[str, Tensor]
 CURVES = (
@@ -57,7 +56,7 @@ class Trainer:
         else:
             shipped = config.start == "shipped"
             path = SHIPPED if shipped else Path(config.start)
-            go_on_from(self.network, exported_state(path))
+            self.network.load_state_dict(exported_state(path))
         self.network.to(memory_format=torch.channels_last)
         backbone = list(self.network.encoder.backbone.parameters())
         known = {id(p) for p in backbone}
@@ -187,26 +186,6 @@ class Trainer:
             self.config.edge,
         )
         return losses, iou, logits.detach()
-
-
-def go_on_from(network: PocketNetwork, state: Batch) -> None:
-    """Load the weights of an earlier version.
-
-    Layers that it did not have begin by adding nothing, so that the network answers
-    as it did then.
-
-    Raises
-    ------
-    ModelError
-        If the weights are another network's.
-    """
-    try:
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise ModelError(f"a training cannot start from this: {error}") from error
-    strange = [*unexpected, *(n for n in missing if not n.startswith(ADDED))]
-    if strange:
-        raise ModelError(f"a training cannot start from this: see {strange[0]}")
 
 
 def _freeze_norms(network: nn.Module) -> None:
