@@ -187,6 +187,8 @@ def test_ctrl_c_keeps_what_came(run, site, folder, environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests run in the background of a shell it would be ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as stopped:
         assert site.held.wait(60)
         part = folder / f"{FILE}.part"
