@@ -125,5 +125,6 @@ def _notes(done: Tidied) -> tuple[str, ...]:
     where = "one slice only" if done.least == 2 else f"fewer than {done.least} slices"
     return (
         f"{objects} on {where} left out, since half of what was found goes through "
-        f"{done.usual} slices or more (min_planes=1 keeps everything)",
+        f"{done.usual} slices or more (--min-planes 1, in Python min_planes=1, keeps "
+        "everything)",
     )
