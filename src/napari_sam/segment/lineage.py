@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.segment.drift import common_move
+
 if TYPE_CHECKING:
     from napari_sam.types import IntArray
 
@@ -57,12 +59,15 @@ class Sightings:
         Areas or volumes.
     iou : dict of (earlier row, later row) to float
         Of those that overlap and are at most three frames apart.
+    diameter : float
+        Of a middle-sized one.
     """
 
     times: IntArray
     centres: _Floats
     sizes: _Floats
     iou: Pairs
+    diameter: float
 
 
 def follow(seen: Sightings, farthest: float) -> tuple[IntArray, IntArray]:
@@ -73,7 +78,7 @@ def follow(seen: Sightings, farthest: float) -> tuple[IntArray, IntArray]:
     seen : Sightings
     farthest : float
         Objects that hardly overlap are the same only if they are less than this
-        apart.
+        apart. What all of them move by together is not held against any.
 
     Returns
     -------
@@ -107,21 +112,50 @@ def _costs(seen: Sightings, farthest: float) -> Pairs:
     from scipy.spatial import cKDTree
 
     near: Pairs = {}
+    iou = dict(seen.iou)
     rows = {time: np.flatnonzero(seen.times == time) for time in np.unique(seen.times)}
-    trees = {time: cKDTree(seen.centres[which]) for time, which in rows.items()}
-    for time, tree in trees.items():
+    moves = _moves(seen, rows, farthest)
+    for time, first in rows.items():
+        tree = cKDTree(seen.centres[first])
+        move = np.zeros(3)
         for later in range(time + 1, time + GAP + 2):
-            if later in trees:
-                pairs = tree.sparse_distance_matrix(trees[later], farthest)
-                first, second = rows[time], rows[later]
-                near |= {
-                    (int(first[a]), int(second[b])): (distance / farthest) ** 2
-                    for (a, b), distance in pairs.items()
-                }
-    overlapping = {pair for pair, iou in seen.iou.items() if iou >= _LEAST_IOU}
+            move = move + moves.get(later - 1, 0.0)
+            if later not in rows:
+                continue
+            second = rows[later]
+            pairs = tree.sparse_distance_matrix(
+                cKDTree(seen.centres[second]), farthest, output_type="coo_matrix"
+            )
+            a, b = first[pairs.row], second[pairs.col]
+            apart = np.linalg.norm(seen.centres[b] - seen.centres[a] - move, axis=1)
+            both = list(zip(a.tolist(), b.tolist(), strict=True))
+            squared = np.minimum(1.0, (apart / farthest) ** 2)
+            near |= zip(both, squared.tolist(), strict=True)
+            if move.any():
+                # Where they overlap now they would not, had they stayed together.
+                shared = np.maximum(0.0, 1 - apart / seen.diameter)
+                iou |= zip(both, shared.tolist(), strict=True)
+    overlapping = {pair for pair, each in seen.iou.items() if each >= _LEAST_IOU}
     return {
-        pair: (near.get(pair, 1.0) + 1 - seen.iou.get(pair, 0.0)) / 2
+        pair: (near.get(pair, 1.0) + 1 - iou.get(pair, 0.0)) / 2
         for pair in sorted(near.keys() | overlapping)
+    }
+
+
+def _moves(
+    seen: Sightings, rows: dict[int, IntArray], farthest: float
+) -> dict[int, _Floats]:
+    """Return what all objects of a frame move by together until the next one."""
+    return {
+        time: common_move(
+            seen.centres[rows[time]],
+            seen.centres[rows[time + 1]],
+            (seen.sizes[rows[time]], seen.sizes[rows[time + 1]]),
+            seen.diameter,
+            farthest,
+        )
+        for time in rows
+        if time + 1 in rows
     }
 
 

@@ -165,7 +165,7 @@ class TimeTracker:
         """Decide who is whom."""
         ids = np.zeros(len(self._areas), np.uint32)
         parents = [np.zeros(1, np.uint32)]
-        farthest = self._farthest or self._usual()
+        farthest = self._farthest or _DIAMETERS * self._diameter()
         first = 1
         for group in sorted(self._groups):
             numbers = np.array(sorted(self._groups[group]), np.int64)
@@ -195,12 +195,13 @@ class TimeTracker:
         ):
             self._shared[pair] = self._shared.get(pair, 0) + shared
 
-    def _usual(self) -> float:
+    def _diameter(self) -> float:
+        """Return that of a middle-sized object, as a disc or a ball."""
         sizes = self._sizes()[self._areas > 0]
         size = float(np.median(sizes)) if sizes.size else 1.0
         if "Z" in self._axes:
-            return float(_DIAMETERS * (6 * size / math.pi) ** (1 / 3))
-        return _DIAMETERS * 2 * math.sqrt(size / math.pi)
+            return float((6 * size / math.pi) ** (1 / 3))
+        return 2 * math.sqrt(size / math.pi)
 
     def _sizes(self) -> npt.NDArray[np.float64]:
         z, y, _ = self._scales
@@ -214,7 +215,8 @@ class TimeTracker:
             if a in rows
         }
         centres = self._sums[numbers] / self._areas[numbers, None] * self._scales
-        return Sightings(self._times[numbers], centres, self._sizes()[numbers], iou)
+        sizes, diameter = self._sizes()[numbers], self._diameter()
+        return Sightings(self._times[numbers], centres, sizes, iou, diameter)
 
 
 def _pixels(distance: str | None, pixel: float | None) -> float | None:
