@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.records import coco, tables, yolo
+from napari_sam.records import tables
 from napari_sam.records.files import (
     DiskFullError,
     explained,
@@ -16,6 +16,7 @@ from napari_sam.records.files import (
     prepare_folder,
     remove_parts,
 )
+from napari_sam.records.formats.base import Shared
 from napari_sam.records.layout import (
     Layout,
     check_collisions,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from napari_sam.images import InputFile
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+    from napari_sam.records.work import InputWork
 
 _log = logging.getLogger(__name__)
 
@@ -62,8 +64,9 @@ def run(
     output : str or Path
         `labels/`, `objects.csv` and a folder for each further format.
     recipe : Recipe, optional
-    formats : sequence of {"tiff", "yolo", "coco", "sa1b", "ctc"}
-        Label TIFFs are always written; "ctc" needs link="time".
+    formats : sequence of str
+        Of `napari_sam.records.formats.NAMES`. Label TIFFs are always written; "ctc"
+        needs link="time".
     overwrite : bool
         Replace results that are there already. An interrupted run with the
         same options still goes on.
@@ -85,10 +88,12 @@ def run(
     recipe = recipe or Recipe()
     layout = Layout(output, check_formats(formats))
     check_link(recipe)
-    if "ctc" in layout.formats and recipe.link != "time":
-        raise OutputError(
-            "the format ctc holds tracks: add --link time, or leave the format out"
-        )
+    for one in layout.further:
+        if one.tracks and recipe.link != "time":
+            raise OutputError(
+                f"the format {one.name} holds tracks: add --link time, or leave the "
+                "format out"
+            )
     items = select_inputs(inputs, output)
     if not items:
         raise ImageError(
@@ -291,20 +296,21 @@ class _Run:
         table = self.layout.table if done or complete else None
         if table is not None:
             with explained(table):
-                self._join([w.table for w in done], [w.coco for w in done])
+                self._join(done)
         if complete:
             self.record.finished = True
             self.record.overwrite = False
             self.space.save(self.record)
         return table
 
-    def _join(self, rows: list[Path], annotations: list[Path]) -> None:
+    def _join(self, done: list[InputWork]) -> None:
         names = self.record.class_names
+        rows = [work.table for work in done]
         tables.join_fragments(self.layout.table, rows)
-        if "coco" in self.layout.formats:
-            coco.join_fragments(self.layout.coco, annotations, names)
-        if "yolo" in self.layout.formats:
-            yolo.write_classes(self.layout.yolo_classes, names)
+        for one in self.layout.further:
+            fragments = [work.fragment(one.name) for work in done]
+            folder = self.layout.folder(one.name)
+            one.join(Shared(folder, fragments, rows, names))
 
 
 def _unexpected(item: InputFile, error: Exception) -> str:
