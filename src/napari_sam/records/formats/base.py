@@ -295,6 +295,12 @@ class Format:
         """Write what covers all inputs."""
 
 
+def shape_text(stack: ImageStack) -> dict[str, Any]:
+    """Return the shape of labels, for formats that have no place for it."""
+    shape = [*stack.stack_shape, *stack.plane_shape]
+    return {"axes": f"{stack.stack_axes}YX".lower(), "shape": shape}
+
+
 def with_ending(relative: PurePosixPath, ending: str) -> PurePosixPath:
     """Return the name of a file of an input."""
     # Not `with_suffix`: that would cut "plate.v2" at its dot.

@@ -8,7 +8,14 @@ import uuid
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam.records.files import atomic_file
-from napari_sam.records.formats.base import Format, Page, Sink, Target, with_ending
+from napari_sam.records.formats.base import (
+    Format,
+    Page,
+    Sink,
+    Target,
+    shape_text,
+    with_ending,
+)
 from napari_sam.records.rings import Piece, Ring, pieces_of
 
 if TYPE_CHECKING:
@@ -32,7 +39,10 @@ class GeoJson(Format):
     def open(self, target: Target, files: contextlib.ExitStack) -> Sink:
         """Write features as planes come."""
         file = files.enter_context(atomic_file(target.file(".geojson")))
-        file.write(b'{"type":"FeatureCollection","features":[')
+        # Programs pass over what they do not know; read again, it says the shape.
+        about = json.dumps(shape_text(target.stack), separators=(",", ":"))
+        head = f'{{"type":"FeatureCollection","image":{about},"features":['
+        file.write(head.encode())
         files.callback(file.write, b"\n]}\n")
         before = b"\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from napari_sam.records.formats.base import (
     Sink,
     Target,
     plane_name,
+    shape_text,
     with_ending,
 )
 from napari_sam.records.rings import Piece, pieces_of
@@ -46,6 +48,8 @@ class Roi(Format):
             )
         file = files.enter_context(atomic_file(path))
         pack = files.enter_context(zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED))
+        # ImageJ passes over it; read again, it says the shape.
+        pack.comment = json.dumps(shape_text(target.stack)).encode()
 
         def write(page: Page) -> None:
             places = target.places(page.index)
