@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from napari_sam.images import open_image
-from napari_sam.records import formats, tables
+from napari_sam.records import formats
 from napari_sam.records.deliver import numbers_of, pages_of
 from napari_sam.records.export import Export
 from napari_sam.records.files import explained, sync_folder
@@ -89,7 +89,6 @@ def write_single(
             class_names=["object"],
         )
         export.write(pages_of(source, numbers))
-        tables.join_fragments(layout.table, [work.table])
         for one in layout.further:
             fragments = [work.fragment(one.name)]
             place = layout.folder(one.name)

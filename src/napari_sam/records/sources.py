@@ -195,7 +195,7 @@ class LabelSource:
         NapariSamError
             If it cannot be read, or is no label image.
         """
-        stack = _open_labels(source.path, axes)
+        stack = open_labels(source.path, axes)
         try:
             known = None if source.known is None else _opened_like(stack, source)
             table, rows = source.table, None
@@ -270,7 +270,8 @@ class LabelSource:
     def _value(self, row: Row, name: str) -> int:
         return 0 if self._table is None else self._table.number(row, name)
 
-    def _compact(self, index: Index) -> tuple[LabelArray, npt.NDArray[np.int64]]:
+    def ids(self, index: Index) -> npt.NDArray[Any]:
+        """Return a plane as it is in the file, whole numbers of 0 to 2**32 - 1."""
         plane = self.stack.read(index)
         if plane.dtype.kind not in "iub" or plane.ndim != 2:
             raise ImageError(
@@ -282,6 +283,10 @@ class LabelSource:
                 f"{self._where}: it holds numbers below 0 or above {_HIGHEST}, "
                 "which are no labels"
             )
+        return plane
+
+    def _compact(self, index: Index) -> tuple[LabelArray, npt.NDArray[np.int64]]:
+        plane = self.ids(index)
         values, places = np.unique(plane, return_inverse=True)
         compact = places.reshape(plane.shape).astype(np.uint32)
         if values[0] != 0:
@@ -306,7 +311,14 @@ def _number(text: str | None) -> float:
         return float("nan")
 
 
-def _open_labels(path: Path, axes: str | None = None) -> ImageStack:
+def open_labels(path: Path, axes: str | None = None) -> ImageStack:
+    """Open a label image.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or is a picture.
+    """
     stack = open_image(path, axes=axes)
     if stack.rgb or stack.shape != stack.label_shape:
         stack.close()
@@ -320,7 +332,7 @@ def _open_labels(path: Path, axes: str | None = None) -> ImageStack:
 def _opened_like(labels: ImageStack, source: Source) -> ImageStack:
     path = source.known
     assert path is not None
-    known = _open_labels(path, labels.axes)
+    known = open_labels(path, labels.axes)
     if known.label_shape != labels.label_shape:
         known.close()
         raise ImageError(
@@ -368,8 +380,8 @@ def image_of(source: Source, images: Path, found: Mapping[str, Path]) -> ImageSt
 
 def _shape_of(path: Path, image: ImageStack) -> tuple[int, ...]:
     try:
-        with _open_labels(path, image.label_axes) as labels:
+        with open_labels(path, image.label_axes) as labels:
             return labels.label_shape
     except NapariSamError:
-        with _open_labels(path) as labels:  # other axes: say its shape
+        with open_labels(path) as labels:  # other axes: say its shape
             return labels.label_shape
