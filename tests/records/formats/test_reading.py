@@ -103,7 +103,7 @@ def test_regions_drawn_in_imagej(tmp_path: Path) -> None:
     box = roifile.ImagejRoi(
         roitype=roifile.ROI_TYPE.RECT, left=3, top=2, right=9, bottom=7, position=2
     )
-    triangle = roifile.ImagejRoi.frompoints([[20, 0], [30, 0], [20, 10]])
+    triangle = roifile.ImagejRoi.frompoints([[20, 0], [31, 0], [20, 11]])
     triangle.position = 1
     line = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.LINE, x1=1, y1=1, x2=5, y2=5)
     path = tmp_path / "RoiSet.zip"
