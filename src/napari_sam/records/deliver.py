@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from napari_sam.records.export import Export
 from napari_sam.records.files import DiskFullError, explained, prepare_folder
 from napari_sam.records.formats.base import Options, Page, Shared
 from napari_sam.records.layout import Layout, check_collisions
-from napari_sam.records.report import InputReport, Listener, Progress, RunReport
+from napari_sam.records.report import InputReport, Kind, Listener, Progress, RunReport
 from napari_sam.records.sources import (
     LabelSource,
     Source,
@@ -140,8 +141,11 @@ class _Delivery:
                 report, work = self._one(source, number)
                 reports.append(report)
                 done += [] if work is None else [work]
-                name, line = report.image, report.line
-                listen(Progress(report.status, name, line, number, len(sources)))
+                lines: list[tuple[Kind, str]] = [
+                    ("warning", text) for text in report.warnings
+                ]
+                for kind, line in (*lines, (report.status, report.line)):
+                    listen(Progress(kind, report.image, line, number, len(sources)))
             with explained(self.layout.output):
                 self._join(done, options)
         except DiskFullError as error:
@@ -159,16 +163,18 @@ class _Delivery:
         try:
             if source.error:
                 raise ImageError(source.error)
-            planes, objects = self._write(source, work)
+            planes, objects, notes = self._write(source, work)
         except DiskFullError:
             raise
         except NapariSamError as error:
             return InputReport(name, source.path, "failed", str(error)), None
         place = self.layout.output
-        made = InputReport(name, source.path, "done", "", place, planes, objects)
+        made = InputReport(name, source.path, "done", "", place, planes, objects, notes)
         return made, work
 
-    def _write(self, source: Source, work: InputWork) -> tuple[int, int]:
+    def _write(
+        self, source: Source, work: InputWork
+    ) -> tuple[int, int, tuple[str, ...]]:
         with contextlib.ExitStack() as opened:
             image: ImageStack | None = None
             if self.images is not None:
@@ -189,10 +195,22 @@ class _Delivery:
                 pixels=image,
                 class_names=self.class_names,
             )
-            export.write(pages_of(labels, numbers))
+            known: Counter[str] = Counter()
+            export.write(_counted(pages_of(labels, numbers), known))
             export.finish(labels.labels)
             ids = (int(np.count_nonzero(one.ids)) for one in numbers.linked.values())
-            return len(labels.stack), sum(ids)
+            return len(labels.stack), sum(ids), self._left_out(source, known)
+
+    def _left_out(self, source: Source, known: Counter[str]) -> tuple[str, ...]:
+        """Say what was not written since it is not complete."""
+        names = [one.name for one in self.layout.further if one.training]
+        whole, partly = known["whole"], known["partly"]
+        if not names or whole == known.total():
+            return ()
+        return (
+            f"{source.path}: {whole} of {known.total()} slices are complete, and "
+            f"{partly} in part; only that goes into {', '.join(names)}",
+        )
 
     def _check_tracks(self, source: Source, labels: LabelSource) -> None:
         for one in self.layout.further:
@@ -214,6 +232,13 @@ class _Delivery:
             parts = [work.fragment(one.name) for work in done]
             folder = self.layout.folder(one.name)
             one.join(Shared(folder, parts, rows, self.class_names, options))
+
+
+def _counted(pages: Iterator[Page], known: Counter[str]) -> Iterator[Page]:
+    for page in pages:
+        some = page.known is not None and page.known.any()
+        known["whole" if page.known is None else "partly" if some else "not"] += 1
+        yield page
 
 
 def _name(relative: PurePosixPath, image: ImageStack) -> str:
