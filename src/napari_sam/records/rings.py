@@ -25,7 +25,8 @@ class Piece:
     ----------
     outer : Ring
     holes : tuple of Ring
-        No ring crosses or touches itself; two may touch in a corner.
+        No ring crosses or touches itself; two may touch in a corner. The outline runs
+        clockwise on the screen, holes the other way round.
     """
 
     outer: Ring
@@ -66,8 +67,9 @@ def pieces_of(mask: BoolArray, corner: tuple[int, int] = (0, 0)) -> list[Piece]:
         # Going right with the object below is going around it clockwise, as seen on
         # the screen; around a hole it is the other way.
         clockwise = _area(ring) > 0
-        placed = ring - 1 + np.array(corner)
-        if clockwise == ((x1 > x0) == below):
+        is_outer = clockwise == ((x1 > x0) == below)
+        placed = (ring if clockwise == is_outer else ring[::-1]) - 1 + np.array(corner)
+        if is_outer:
             outer[component] = placed
         else:
             holes.setdefault(component, []).append(placed)
