@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,7 +15,13 @@ from napari_sam.images import InputFile, find_inputs
 from napari_sam.records import formats as known_formats
 from napari_sam.records import tables
 from napari_sam.records.export import Export
-from napari_sam.records.files import DiskFullError, explained, prepare_folder
+from napari_sam.records.files import (
+    DiskFullError,
+    explained,
+    locked,
+    prepare_folder,
+    remove_parts,
+)
 from napari_sam.records.formats.base import Options, Page, Shared
 from napari_sam.records.layout import Layout, check_collisions
 from napari_sam.records.report import InputReport, Kind, Listener, Progress, RunReport
@@ -26,7 +32,7 @@ from napari_sam.records.sources import (
     find_sources,
     image_of,
 )
-from napari_sam.records.work import InputWork
+from napari_sam.records.work import FOLDER, InputWork
 from napari_sam.segment.number import Numbers
 from napari_sam.types import ImageError, NapariSamError, OutputError
 
@@ -35,7 +41,9 @@ if TYPE_CHECKING:
 
     from napari_sam.images import ImageStack
 
-_MARK = ".napari-sam-export"
+_WORK: Final = ".exporting"
+# What says that a folder is somebody's own, which an export would spoil.
+_TAKEN: Final = (FOLDER, "prompts.json")
 
 
 def export(
@@ -82,15 +90,27 @@ def export(
         names = ", ".join(known_formats.NAMES)
         raise OutputError(f"choose a format with --format: {names}")
     sources = find_sources(labels, complete=complete)
+    if any((layout.output / name).exists() for name in _TAKEN):
+        raise OutputError(
+            f"{layout.output} holds results of annotate or labels that were saved: "
+            "choose another folder with --output"
+        )
     found = _images(layout, images)
     usable = [one for one in sources if not one.error]
     check_collisions([InputFile(one.path, one.relative) for one in usable], layout)
     if not overwrite:
         _refuse_existing(layout, usable)
+    work = layout.output / _WORK
     prepare_folder(layout.output)
-    with tempfile.TemporaryDirectory(dir=layout.output, prefix=_MARK) as work:
-        job = _Delivery(layout, Path(work), class_names_of(usable), images, found)
-        return job.over(sources, options or Options(), progress)
+    prepare_folder(work)
+    with locked(work / "lock", layout.output):
+        remove_parts(layout.output)
+        names = class_names_of(usable)
+        job = _Delivery(layout, work / "parts", names, images, found)
+        try:
+            return job.over(sources, options or Options(), progress)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _images(layout: Layout, images: str | Path | None) -> dict[str, Path]:

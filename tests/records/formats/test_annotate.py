@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 from napari_sam import cli
 from napari_sam.records import formats
+from napari_sam.records.deliver import export
+from napari_sam.records.files import locked, prepare_folder
 from napari_sam.records.reading import read
 from napari_sam.records.report import Progress
 from napari_sam.records.run import run
+from napari_sam.types import OutputError
 
 Writer = Callable[..., Path]
 NAMES = [name for name in formats.NAMES if name != "ctc"]
@@ -130,6 +133,26 @@ def test_the_command_line_exports_what_annotate_wrote(
     again = call()
     assert again.exit_code == 2 and "add --overwrite" in again.stderr
     assert call("--overwrite").exit_code == 0
+
+
+def test_folders_of_somebody_else_are_not_spoiled(
+    write_discs: Writer, tmp_path: Path, recipe
+) -> None:
+    first = tmp_path / "first"
+    assert run([write_discs("in/a.tif")], first, recipe).ok
+    before = files_in(first)
+    with pytest.raises(OutputError, match="choose another folder"):
+        export([first], first, ["coco"], overwrite=True)
+    second = tmp_path / "second"
+    prepare_folder(second / ".exporting")
+    with (
+        locked(second / ".exporting" / "lock", second),
+        pytest.raises(OutputError, match="another napari-sam"),
+    ):
+        export([first], second, ["coco"])
+    assert export([first], second, ["coco"]).ok
+    assert files_in(first) == before
+    assert set(files_in(second)) == {"objects.csv", "coco/annotations.json"}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import roifile
 import tifffile
 import zarr
+from ome_zarr_models.v05 import ImageLabel
 from pyarrow import parquet
 from pycocotools.coco import COCO
 from skimage.measure import grid_points_in_poly
@@ -118,14 +119,13 @@ def test_ome_zarr_has_a_pyramid_and_physical_sizes(
 
 
 def test_ome_zarr_is_what_the_standard_says(tmp_path: Path) -> None:
-    models = pytest.importorskip("ome_zarr_models.v05")
     labels = np.zeros((2, 2, 600, 1100), np.uint32)
     labels[1, 1, 300:, 900:] = 70_000
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, labels, ome=True, metadata={"axes": "TZYX"})
     export([path], tmp_path / "out", ["omezarr"])
     folder = tmp_path / "out" / "omezarr" / "a.ome.zarr"
-    image = models.ImageLabel.from_zarr(zarr.open_group(folder, mode="r"))
+    image = ImageLabel.from_zarr(zarr.open_group(folder, mode="r"))
     levels = image.ome_attributes.multiscales[0].datasets
     read = zarr.open_group(folder, mode="r")
     assert [read[level.path].shape[-1] for level in levels] == [1100, 550, 275, 138]

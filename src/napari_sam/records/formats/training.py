@@ -7,6 +7,7 @@ is left out, so that nobody takes it for background.
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import re
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -127,9 +128,10 @@ class TrainingFolder(Format):
                 place.unlink(missing_ok=True)
 
     def _written(self, folder: Path, relative: PurePosixPath) -> Iterator[Path]:
+        name = flat_name(relative)
         for sub, ending in self.kinds:
-            for place in sorted((folder / sub).glob(f"*{ending}")):
-                if is_of(place.name.removesuffix(ending), flat_name(relative)):
+            for place in sorted((folder / sub).glob(f"{glob.escape(name)}*{ending}")):
+                if is_of(place.name.removesuffix(ending), name):
                     yield place
 
     def open(self, target: Target, files: contextlib.ExitStack) -> Sink:
