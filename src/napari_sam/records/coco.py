@@ -65,8 +65,7 @@ def write_plane(
     """Add one plane to a fragment: a line for it and one for every object.
 
     Of a plane that is complete in part, the rest is one "crowd" more, which is COCO's
-    way of saying that nothing is to be learned or counted there. A plane of which
-    nothing is complete is left out.
+    way of saying that nothing is to be learned or counted there.
 
     Parameters
     ----------
@@ -78,14 +77,10 @@ def write_plane(
     polygons : bool
         Outlines in place of run-lengths, for all objects without holes.
     """
-    if page.known is not None and not page.known.any():
-        return
     height, width = shape = page.labels.shape
     entry = {"file_name": image, "width": width, "height": height, **places}
     _write_line(file, {"image": entry})
     for row, mask in enumerate(page.masks()):
-        if page.known is not None and not page.known[mask.slices][mask.data].any():
-            continue  # it is part of what is to be ignored
         y0, x0, y1, x1 = mask.box
         score = float(page.objects["score"][row])
         values = {

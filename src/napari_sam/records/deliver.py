@@ -105,8 +105,8 @@ def export(
     prepare_folder(work)
     with locked(work / "lock", layout.output):
         remove_parts(layout.output)
-        names = class_names_of(usable)
-        job = _Delivery(layout, work / "parts", names, images, found)
+        classes = class_names_of(usable)
+        job = _Delivery(layout, work / "parts", classes, images, found)
         try:
             return job.over(sources, options or Options(), progress)
         finally:

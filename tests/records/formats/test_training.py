@@ -170,6 +170,19 @@ def test_rows_without_images_leave_out_what_is_complete_in_part(
     assert rows == ["z0000.txt"]
 
 
+def test_records_hold_the_objects_that_are_known(
+    saved: Callable[..., Path], partly: Progress, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    assert export([saved("cells", partly)], output, ["sa1b"]).ok
+    records = {
+        path.stem: len(json.loads(path.read_text())["annotations"])
+        for path in (output / "sa1b" / "cells").iterdir()
+    }
+    # On the third slice only what a person has drawn, of the fourth nothing.
+    assert records == {"z0000": 3, "z0001": 2, "z0002": 1}
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_in_coco_the_rest_is_a_crowd(
     saved: Callable[..., Path], partly: Progress, tmp_path: Path

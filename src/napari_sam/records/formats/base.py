@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -117,6 +117,27 @@ class Page:
     def masks(self) -> Iterator[Mask]:
         """Yield the objects in the order of the table."""
         return (self.mask(row) for row in range(len(self)))
+
+    def only_known(self) -> Page | None:
+        """Return the objects that are the truth; None where nothing is known.
+
+        An object is known as a whole or not at all.
+        """
+        if self.known is None:
+            return self
+        if not self.known.any():
+            return None
+        rows = [
+            row
+            for row, mask in enumerate(self.masks())
+            if self.known[mask.slices][mask.data].any()
+        ]
+        return replace(
+            self,
+            objects={name: values[rows] for name, values in self.objects.items()},
+            values=self.values[rows],
+            clicks=self.clicks and self.clicks.take(np.array(rows, np.int64)),
+        )
 
     def cropped(self, box: IntBox) -> Page:
         """Return a part of the plane; objects that its edges cut are cut."""

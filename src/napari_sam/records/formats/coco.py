@@ -29,14 +29,15 @@ class Coco(Format):
         file = files.enter_context(atomic_file(target.fragment))
 
         def write(page: Page) -> None:
-            places = target.places(page.index)
-            coco.write_plane(
-                file,
-                page,
-                image=target.image,
-                places=places,
-                polygons=self.polygons,
-            )
+            known = page.only_known()
+            if known is not None:
+                coco.write_plane(
+                    file,
+                    known,
+                    image=target.image,
+                    places=target.places(page.index),
+                    polygons=self.polygons,
+                )
 
         return write
 

@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 
 class Sa1bRecords(Format):
-    """A JSON file for each plane. Who learns from it learns of no background."""
+    """A JSON file for each plane. Who learns from it learns of no background.
+
+    So of planes that are not complete the objects that are known are written.
+    """
 
     name = "sa1b"
+    training = True
     by_plane = True
 
     def places(self, folder: Path, relative: PurePosixPath) -> tuple[Path, ...]:
@@ -37,13 +41,16 @@ class Sa1bRecords(Format):
         """Write records as planes come."""
 
         def write(page: Page) -> None:
+            known = page.only_known()
+            if known is None:
+                return
             write_sa1b(
                 target.plane_file(page.index, ".json"),
-                list(page.masks()),
+                list(known.masks()),
                 page.labels.shape,
                 image=target.image,
-                clicks=page.clicks,
-                ids=page.objects["id"].tolist(),
+                clicks=known.clicks,
+                ids=known.objects["id"].tolist(),
                 places=target.places(page.index),
             )
 
