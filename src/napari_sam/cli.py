@@ -1,4 +1,4 @@
-"""The command line: `napari-sam demo | annotate | export | evaluate | models`.
+"""The command line: `napari-sam demo | annotate | run | export | evaluate | models`.
 
 Rooms are imported where they are used, so that `--help` is fast.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,9 @@ from typer.core import TyperGroup
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
+
+if TYPE_CHECKING:
+    from napari_sam.records.report import RunReport
 
 # As `napari_sam.records.formats.NAMES`, which would be slow to ask for.
 _FORMATS = (
@@ -261,6 +264,58 @@ def annotate(
             overwrite=overwrite,
             progress=screen,
         )
+    _end(report)
+
+
+@app.command("run")
+def run_saved(
+    settings: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SETTINGS", help="A TOML file, such as OUTPUT/settings.toml."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results, instead of the one in the file."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where models run, instead of what the file says."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+) -> None:
+    """Do what saved settings say: the same images, options and weights.
+
+    `annotate` saves its settings as OUTPUT/settings.toml. Run again, what is complete
+    is not done again. Exit codes as for annotate.
+    """
+    from napari_sam.records.run import run
+    from napari_sam.records.screen import Screen
+    from napari_sam.records.settings import read_settings
+
+    saved = read_settings(settings)
+    recipe = saved.options
+    if device is not None:
+        recipe = recipe.model_copy(update={"device": device})
+    place = Path(saved.output) if output is None else output
+    with _interruptible(place), Screen() as screen:
+        report = run(
+            saved.inputs,
+            place,
+            recipe,
+            formats=saved.formats,
+            overwrite=overwrite,
+            progress=screen,
+            weights=saved.weights,
+        )
+    _end(report)
+
+
+def _end(report: RunReport) -> None:
+    """Say where results went, and end."""
     if report.stopped:
         say(f"error: {report.stopped}")
     if report.table is not None:

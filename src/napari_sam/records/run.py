@@ -26,6 +26,13 @@ from napari_sam.records.layout import (
 )
 from napari_sam.records.one import annotate_input
 from napari_sam.records.report import InputReport, Listener, Progress, RunReport
+from napari_sam.records.settings import (
+    NAME,
+    Weights,
+    check_weights,
+    described,
+    write_settings,
+)
 from napari_sam.records.work import RunRecord, Workspace
 from napari_sam.segment.annotate import load_parts
 from napari_sam.segment.number import check_link
@@ -50,12 +57,14 @@ def run(
     formats: Sequence[str] = ("tiff",),
     overwrite: bool = False,
     progress: Listener | None = None,
+    weights: Weights | None = None,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
     Finished planes are kept in `output/.work`, and an input's files appear
     when all of its planes are finished. Run again with the same options it
     goes on where it stopped, skips what is complete and adds new inputs.
+    What was asked for is saved as `output/settings.toml`.
 
     Parameters
     ----------
@@ -72,6 +81,8 @@ def run(
         same options still goes on.
     progress : callable, optional
         Gets a `Progress` for everything that happens.
+    weights : Weights, optional
+        Those that model and detector must have.
 
     Returns
     -------
@@ -104,12 +115,17 @@ def run(
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
     model, detector = load_parts(recipe)
+    there = Weights(model=_weights(model.info), detector=_weights(detector.info))
+    if weights is not None:
+        check_weights(weights, there)
     space = Workspace(output)
     prepare_folder(output)
     prepare_folder(space.folder)
     with locked(space.lock, output):
         remove_parts(output)
         record = _start(space, layout, recipe, model, detector, overwrite)
+        settings = described(inputs, output, layout.formats, recipe, there)
+        write_settings(output / NAME, settings)
         return _Run(
             layout, space, record, recipe, model, detector, progress or _ignore
         ).over(items)
