@@ -1,4 +1,4 @@
-"""The command line: `napari-sam demo | annotate | evaluate | models`.
+"""The command line: `napari-sam demo | annotate | run | export | evaluate | models`.
 
 Rooms are imported where they are used, so that `--help` is fast.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,15 @@ from typer.core import TyperGroup
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
+
+if TYPE_CHECKING:
+    from napari_sam.records.report import RunReport
+
+# As `napari_sam.records.formats.NAMES`, which would be slow to ask for.
+_FORMATS = (
+    "tiff, yolo, yolo-seg, yolo-detect, coco, coco-polygons, sa1b, ctc, omezarr, "
+    "cellpose, stardist, roi, geojson, parquet"
+)
 
 
 class _OneLineErrors(TyperGroup):
@@ -200,8 +209,8 @@ def annotate(
         str,
         typer.Option(
             "--format",
-            help="tiff, yolo, coco, sa1b, ctc (with --link time), or several: "
-            "tiff,yolo. Label TIFFs are always written.",
+            help=f"{_FORMATS} (ctc with --link time), or several: tiff,yolo. Label "
+            "TIFFs are always written.",
         ),
     ] = "tiff",
     overwrite: Annotated[
@@ -255,6 +264,58 @@ def annotate(
             overwrite=overwrite,
             progress=screen,
         )
+    _end(report)
+
+
+@app.command("run")
+def run_saved(
+    settings: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SETTINGS", help="A TOML file, such as OUTPUT/settings.toml."
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the results, instead of the one in the file."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Where models run, instead of what the file says."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+) -> None:
+    """Do what saved settings say: the same images, options and weights.
+
+    `annotate` saves its settings as OUTPUT/settings.toml. Run again, what is complete
+    is not done again. Exit codes as for annotate.
+    """
+    from napari_sam.records.run import run
+    from napari_sam.records.screen import Screen
+    from napari_sam.records.settings import read_settings
+
+    saved = read_settings(settings)
+    recipe = saved.options
+    if device is not None:
+        recipe = recipe.model_copy(update={"device": device})
+    place = Path(saved.output) if output is None else output
+    with _interruptible(place), Screen() as screen:
+        report = run(
+            saved.inputs,
+            place,
+            recipe,
+            formats=saved.formats,
+            overwrite=overwrite,
+            progress=screen,
+            weights=saved.weights,
+        )
+    _end(report)
+
+
+def _end(report: RunReport) -> None:
+    """Say where results went, and end."""
     if report.stopped:
         say(f"error: {report.stopped}")
     if report.table is not None:
@@ -263,6 +324,73 @@ def annotate(
             f"{done} of {len(report.inputs)} images done: labels in "
             f"{report.output / 'labels'}, objects in {report.table}"
         )
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def export(
+    labels: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LABELS...",
+            help="Label images, folders of them, results of annotate, or folders that "
+            "were saved in napari.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")],
+    formats: Annotated[
+        str, typer.Option("--format", help=f"{_FORMATS}, or several: coco,geojson.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="The images, for formats that hold them: a file, or a folder in which "
+            "they are called as the labels are."
+        ),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="Take every slice as complete; by default formats to train with get "
+            "only what was said to be complete in napari.",
+        ),
+    ] = False,
+    validation: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Which part of the images yolo-seg holds back."
+        ),
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Which ones: drawn with this number.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+) -> None:
+    """Write labels that exist already in other formats.
+
+    Writes OUTPUT/objects.csv and a folder for each format. Exit code 0: all done; 2:
+    some labels could not be used, the others are done.
+    """
+    from napari_sam.records.deliver import export as deliver
+    from napari_sam.records.formats.base import Options
+    from napari_sam.records.screen import Screen
+
+    with Screen() as screen:
+        report = deliver(
+            labels,
+            output,
+            _split(formats),
+            images=images,
+            complete=complete,
+            options=Options(validation, seed),
+            overwrite=overwrite,
+            progress=screen,
+        )
+    if report.stopped:
+        say(f"error: {report.stopped}")
+    done = sum(item.status != "failed" for item in report.inputs)
+    typer.echo(f"{done} of {len(report.inputs)} label images are in {report.output}")
     raise typer.Exit(report.exit_code)
 
 

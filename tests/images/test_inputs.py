@@ -107,3 +107,13 @@ def test_what_is_missing_is_reported_and_the_rest_is_found(folder: Path) -> None
 )
 def test_stems(name: str, stem: str) -> None:
     assert stem_of(Path("somewhere") / name) == stem
+
+
+def test_a_folder_that_is_there_is_no_pattern_whatever_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "plate [2]"
+    for name in ("a.png", "b.png", "sub/c.png"):
+        picture(folder / name)
+    found = find_inputs([folder / "[ab].png"])
+    assert names(found) == ["a", "b"]
+    deep = find_inputs([folder / "*" / "c.png"])
+    assert names(deep) == ["sub/c"]

@@ -9,6 +9,7 @@ from pycocotools.mask import decode
 
 from napari_sam.records.coco import encode_mask, join_fragments, write_plane
 from napari_sam.records.files import atomic_file
+from napari_sam.records.formats.base import Page
 
 # pycocotools' own decoder has not followed numpy 2's copy keyword.
 pytestmark = pytest.mark.filterwarnings(
@@ -46,6 +47,7 @@ def table(ids: list[int]) -> dict[str, np.ndarray]:
         "id": np.array([i + 100 for i in ids]),
         "class_id": np.array([0 for _ in ids]),
         "score": np.array([0.9 for _ in ids], np.float32),
+        "stability": np.array([0.9 for _ in ids], np.float32),
         "area": np.array([16 for _ in ids]),
         "box_y0": np.array([4 * i for i in ids]),
         "box_x0": np.array([2 for _ in ids]),
@@ -64,14 +66,8 @@ def test_fragments_make_one_file_that_pycocotools_reads(tmp_path: Path) -> None:
         fragments.append(fragment)
         with atomic_file(fragment) as file:
             for z, ids in enumerate(planes):
-                write_plane(
-                    file,
-                    image=name,
-                    places={"z": z},
-                    labels=labels,
-                    plane_ids=ids,
-                    objects=table(ids),
-                )
+                page = Page((z,), labels, table(ids), np.array(ids, np.int64))
+                write_plane(file, page, image=name, places={"z": z})
     path = tmp_path / "annotations.json"
     join_fragments(path, fragments, ["nucleus", "cell"])
     with contextlib.redirect_stdout(io.StringIO()):

@@ -8,6 +8,7 @@ import pytest
 from napari_sam.records.files import (
     DiskFullError,
     atomic_file,
+    atomic_folder,
     fingerprint,
     locked,
     prepare_folder,
@@ -115,3 +116,25 @@ def test_a_fingerprint_changes_with_time_and_size(tmp_path: Path, inside: str) -
     path.write_bytes(b"1234")
     os.utime(path, (1, 1))
     assert len({first, second, fingerprint(whole)}) == 3
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    place = tmp_path / "a.zarr"
+    for text in ("first", "second"):
+        with atomic_folder(place) as folder:
+            (folder / text).write_text(text)
+            assert not (place / text).exists()
+        assert [file.name for file in place.iterdir()] == [text]
+    with pytest.raises(ZeroDivisionError), atomic_folder(place) as folder:
+        (folder / "third").write_text("")
+        raise ZeroDivisionError
+    assert [file.name for file in place.iterdir()] == ["second"]
+    assert os.listdir(tmp_path) == ["a.zarr"]
+
+
+def test_folders_of_a_killed_process_are_removed(tmp_path: Path) -> None:
+    left = tmp_path / "omezarr" / ".a.zarr.part"
+    left.mkdir(parents=True)
+    (left / "0").write_text("")
+    remove_parts(tmp_path)
+    assert os.listdir(tmp_path / "omezarr") == []

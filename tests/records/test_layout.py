@@ -3,6 +3,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from napari_sam.images import InputFile
+from napari_sam.records.formats.base import plane_file
 from napari_sam.records.layout import (
     Layout,
     check_collisions,
@@ -20,7 +21,7 @@ def item(path: str, relative: str, error: ImageError | None = None) -> InputFile
 def test_label_tiffs_are_always_written() -> None:
     assert check_formats(["coco", "YOLO "]) == ("tiff", "yolo", "coco")
     assert check_formats([]) == ("tiff",)
-    with pytest.raises(OutputError, match=r"'voc'.*tiff, yolo, coco"):
+    with pytest.raises(OutputError, match=r"'voc'.*tiff, yolo, .*coco"):
         check_formats(["voc"])
 
 
@@ -28,8 +29,9 @@ def test_a_dot_in_a_name_is_kept() -> None:
     layout = Layout(Path("out"), ("tiff",))
     relative = PurePosixPath("sub/plate.v2")
     assert layout.labels(relative) == Path("out/labels/sub/plate.v2.tif")
-    assert layout.yolo_plane(relative, {}) == Path("out/yolo/sub/plate.v2.txt")
-    place = layout.yolo_plane(relative, {"t": 2, "z": 10})
+    folder = layout.folder("yolo")
+    assert plane_file(folder, relative, {}, ".txt") == Path("out/yolo/sub/plate.v2.txt")
+    place = plane_file(folder, relative, {"t": 2, "z": 10}, ".txt")
     assert place == Path("out/yolo/sub/plate.v2/t0002_z0010.txt")
     assert image_name(item("/data/sub/plate.v2.tif", "sub/plate.v2")) == (
         "sub/plate.v2.tif"
@@ -39,6 +41,9 @@ def test_a_dot_in_a_name_is_kept() -> None:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        (("x/a_b.tif", "a__b"), ("x/b.png", "a/b")),
+        (("x/a.tif", "a"), ("x/a_z0003.tif", "a_z0003")),
+        (("x/a.tif", "a"), ("x/a_masks.tif", "a_masks")),
         (("x/a.tif", "a"), ("x/a.png", "a")),
         (("x/a.tif", "a"), ("y/a.tif", "a")),
         (("x/A.tif", "A"), ("x/a.tif", "a")),
@@ -51,7 +56,7 @@ def test_results_that_would_collide_are_refused(
 ) -> None:
     items = [item("x/b.tif", "b"), item(*one), item(*other)]
     with pytest.raises(OutputError) as caught:
-        check_collisions(items, Layout(Path("out"), ("tiff", "yolo")))
+        check_collisions(items, Layout(Path("out"), ("tiff", "yolo", "cellpose")))
     assert str(Path(one[0])) in str(caught.value)
     assert str(Path(other[0])) in str(caught.value)
 

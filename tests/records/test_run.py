@@ -80,6 +80,7 @@ def test_subfolders_are_mirrored_and_every_format_is_written(
     assert {n for n in names if not n.startswith(".work")} == {
         "labels/one.tif",
         "labels/sub/stack.tif",
+        "settings.toml",
         "yolo/one.txt",
         "yolo/sub/stack/z0000.txt",
         "yolo/sub/stack/z0001.txt",

@@ -18,10 +18,12 @@ from napari_sam.images import make_plane
 from napari_sam.models.catalog import load_detector, load_model
 from napari_sam.models.given import GivenFiles
 from napari_sam.models.given.sa1b import run_lengths
+from napari_sam.records.formats.base import Page
 from napari_sam.records.run import run
-from napari_sam.records.sa1b import masks_of, read_sa1b, write_sa1b
+from napari_sam.records.sa1b import read_sa1b, write_sa1b
 from napari_sam.records.work import InputWork
 from napari_sam.segment import Clicks, annotate_plane, make_recipe
+from napari_sam.segment.link import Linked
 from napari_sam.segment.recipe import Recipe
 from napari_sam.types import Mask, ModelError
 
@@ -241,9 +243,10 @@ def test_the_clicks_are_kept_through_a_run(frames: np.ndarray, tmp_path: Path) -
     assert loaded is not None and loaded.clicks is not None
     np.testing.assert_array_equal(loaded.clicks.points, result.clicks.points)
     path = tmp_path / "a.json"
-    write_sa1b(
-        path, list(masks_of(loaded)), frames[0].shape, image="a", clicks=loaded.clicks
-    )
+    ids = np.arange(len(loaded.objects["id"]) + 1, dtype=np.uint32)
+    page = Page.of(loaded, Linked(ids, np.full(len(ids), np.nan, np.float32)))
+    shape = frames[0].shape
+    write_sa1b(path, list(page.masks()), shape, image="a", clicks=page.clicks)
     assert len(read_sa1b(path).masks) == len(result.objects["id"])
 
 

@@ -79,7 +79,9 @@ def _expand(given: str, hidden: Path | None) -> Iterator[InputFile]:
         yield from _or_error(_walk(path, hidden), path, _no_images(path))
     elif glob.has_magic(given):
         root = _fixed_part(path)
-        matches = (Path(p) for p in sorted(glob.glob(given, recursive=True)))
+        pattern = str(path.relative_to(root))
+        names = sorted(glob.glob(pattern, root_dir=root, recursive=True))
+        matches = (root / name for name in names)
         images = (
             _named(p, root)
             for p in matches
@@ -128,10 +130,16 @@ def _in_zarr(path: Path, root: Path) -> bool:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """Return the folder before the first wildcard."""
-    parts = list(pattern.parts[:-1])
-    magic = [i for i, part in enumerate(parts) if glob.has_magic(part)]
-    return Path(*parts[: magic[0]]) if magic else pattern.parent
+    """Return the folder before the first wildcard.
+
+    A folder that is there is no wildcard, whatever its name.
+    """
+    root = Path(pattern.anchor)
+    for part in pattern.relative_to(root).parts[:-1]:
+        if glob.has_magic(part) and not (root / part).is_dir():
+            break
+        root /= part
+    return root
 
 
 def _named(path: Path, root: Path) -> InputFile:

@@ -1,4 +1,4 @@
-"""COCO annotations with run-length masks, for any number of planes.
+"""COCO annotations with run-length masks or polygons, for any number of planes.
 
 Every input leaves a fragment of JSON lines; the annotation file is put together
 from these, one line in memory at a time.
@@ -7,18 +7,20 @@ from these, one line in memory at a time.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from napari_sam.records.files import atomic_file
+from napari_sam.records.rings import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_sam.types import BoolArray, ObjectTable
+    from napari_sam.records.formats.base import Page
+    from napari_sam.types import BoolArray, Mask
 
 
 def encode_mask(
@@ -54,34 +56,65 @@ def encode_mask(
 
 def write_plane(
     file: BinaryIO,
+    page: Page,
     *,
     image: str,
     places: Mapping[str, int],
-    labels: npt.NDArray[Any],
-    plane_ids: Sequence[int],
-    objects: ObjectTable,
+    polygons: bool = False,
 ) -> None:
-    """Add one plane to a fragment: a line for it and one for every object."""
-    height, width = labels.shape
+    """Add one plane to a fragment: a line for it and one for every object.
+
+    Of a plane that is complete in part, the rest is one "crowd" more, which is COCO's
+    way of saying that nothing is to be learned or counted there.
+
+    Parameters
+    ----------
+    file : binary file
+    page : Page
+    image : str
+    places : mapping
+        Where the plane lies, for example {"t": 0, "z": 3}.
+    polygons : bool
+        Outlines in place of run-lengths, for all objects without holes.
+    """
+    height, width = shape = page.labels.shape
     entry = {"file_name": image, "width": width, "height": height, **places}
     _write_line(file, {"image": entry})
-    for row, value in enumerate(plane_ids):
-        y0, x0, y1, x1 = (
-            int(objects[f"box_{side}"][row]) for side in ("y0", "x0", "y1", "x1")
-        )
-        mask = labels[y0:y1, x0:x1] == value
-        _write_line(
-            file,
-            {
-                "category_id": int(objects["class_id"][row]) + 1,
-                "object_id": int(objects["id"][row]),
-                "segmentation": encode_mask(mask, (y0, x0), (height, width)),
-                "area": int(objects["area"][row]),
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "iscrowd": 0,
-                "score": round(float(objects["score"][row]), 4),
-            },
-        )
+    for row, mask in enumerate(page.masks()):
+        y0, x0, y1, x1 = mask.box
+        score = float(page.objects["score"][row])
+        values = {
+            "category_id": int(page.objects["class_id"][row]) + 1,
+            "object_id": int(page.objects["id"][row]),
+            "segmentation": _segmentation(mask, shape, polygons),
+            "area": int(page.objects["area"][row]),
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "iscrowd": 0,
+        }
+        if math.isfinite(score):
+            values["score"] = round(score, 4)
+        _write_line(file, values)
+    if page.known is not None:
+        _write_line(file, _ignored(~page.known))
+
+
+def _segmentation(mask: Mask, shape: tuple[int, int], polygons: bool) -> Any:
+    pieces = pieces_of(mask.data, mask.box[:2]) if polygons else []
+    if not pieces or any(piece.holes for piece in pieces):
+        return encode_mask(mask.data, mask.box[:2], shape)
+    return [piece.outer[:, ::-1].reshape(-1).tolist() for piece in pieces]
+
+
+def _ignored(unknown: BoolArray) -> dict[str, Any]:
+    rows, columns = np.flatnonzero(unknown.any(1)), np.flatnonzero(unknown.any(0))
+    y0, y1, x0, x1 = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    return {
+        "category_id": 1,
+        "segmentation": encode_mask(unknown, (0, 0), unknown.shape),
+        "area": int(unknown.sum()),
+        "bbox": [int(n) for n in (x0, y0, x1 - x0, y1 - y0)],
+        "iscrowd": 1,
+    }
 
 
 def _write_line(file: BinaryIO, value: dict[str, Any]) -> None:

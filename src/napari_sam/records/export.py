@@ -6,31 +6,27 @@ import contextlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_sam.records import coco, sa1b, tables, yolo
-from napari_sam.records.files import atomic_file, explained, write_text
+from napari_sam.records import tables
+from napari_sam.records.files import atomic_file, explained
+from napari_sam.records.formats import TIFF
+from napari_sam.records.formats.base import Target
 from napari_sam.records.labels import label_dtype, write_labels
-from napari_sam.segment.link import Linked
-from napari_sam.segment.result import PlaneResult
 
 if TYPE_CHECKING:
-    from pathlib import Path, PurePosixPath
+    from collections.abc import Iterator, Sequence
+    from pathlib import PurePosixPath
 
-    from napari_sam.images import ImageStack
+    from napari_sam.images import ImageStack, Normalization
+    from napari_sam.records.formats.base import Format, Load, Page, Sink
     from napari_sam.records.layout import Layout
     from napari_sam.records.work import InputWork
     from napari_sam.segment.number import Numbers
-
-Planes = Iterator[tuple[PlaneResult, Linked]]
-"""Finished planes in the stack's order, with what their ids are in the stack."""
-
-_Sink = Callable[[PlaneResult, Linked], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,7 @@ class Export:
     Attributes
     ----------
     stack : ImageStack
+        Of the image, or of its labels: what the axes are.
     relative : PurePosixPath
     image : str
         Name in tables.
@@ -48,6 +45,11 @@ class Export:
         Where fragments of the shared files go.
     numbers : Numbers
         Of all planes.
+    pixels : ImageStack, optional
+        The image.
+    class_names : sequence of str
+    contrast : Normalization, optional
+        How the image becomes eight bits.
     """
 
     stack: ImageStack
@@ -56,92 +58,79 @@ class Export:
     layout: Layout
     work: InputWork
     numbers: Numbers
+    pixels: ImageStack | None = None
+    class_names: Sequence[str] = ()
+    contrast: Normalization | None = None
 
-    def write(self, planes: Planes) -> Path:
-        """Write all files of this input; return the label image's path."""
-        path = self.layout.labels(self.relative)
+    def write(self, pages: Iterator[Page]) -> None:
+        """Write all files of this input; pages come in the stack's order."""
         with contextlib.ExitStack() as files:
             sinks = [self._table_sink(files)]
-            if "yolo" in self.layout.formats:
-                self.layout.remove_yolo(self.relative)
-                sinks.append(self._write_yolo)
-            if "coco" in self.layout.formats:
-                sinks.append(self._coco_sink(files))
-            if "sa1b" in self.layout.formats:
-                self.layout.remove_sa1b(self.relative)
-                sinks.append(self._write_sa1b)
-            shown = _feed(planes, sinks)
-            dtype = label_dtype(self.numbers.highest_id)
-            if not self.stack.label_axes.endswith("YX"):
-                shown = self._turned(shown, dtype, files)
-            write_labels(
-                path,
-                shown,
-                axes=self.stack.label_axes,
-                shape=self.stack.label_shape,
-                dtype=dtype,
-                pixel_size=self.stack.pixel_size,
-            )
-        return path
+            for one in self.layout.further:
+                one.remove(self.layout.folder(one.name), self.relative)
+                sink = one.open(self._target(one), files)
+                if sink is not None:
+                    sinks.append(sink)
+            shown = _feed(pages, sinks)
+            if TIFF in self.layout.formats:
+                self._write_labels(shown, files)
+            else:
+                for _ in shown:
+                    pass
 
-    def _places(self, index: tuple[int, ...]) -> dict[str, int]:
-        axes = self.stack.stack_axes.lower()
-        return dict(zip(axes, (int(i) for i in index), strict=True))
+    def finish(self, load: Load) -> None:
+        """Write what needs all planes again; `load` gives their labels."""
+        for one in self.layout.further:
+            one.finish(self._target(one), load)
 
-    def _table_sink(self, files: contextlib.ExitStack) -> _Sink:
+    def _target(self, one: Format) -> Target:
+        return Target(
+            self.layout.folder(one.name),
+            self.relative,
+            self.image,
+            self.stack,
+            self.pixels,
+            self.numbers,
+            self.class_names,
+            self.work.fragment(one.name),
+            self.contrast,
+        )
+
+    def _write_labels(
+        self, shown: Iterator[npt.NDArray[Any]], files: contextlib.ExitStack
+    ) -> None:
+        dtype = label_dtype(self.numbers.highest_id)
+        if not self.stack.label_axes.endswith("YX"):
+            shown = self._turned(shown, dtype, files)
+        write_labels(
+            self.layout.labels(self.relative),
+            shown,
+            axes=self.stack.label_axes,
+            shape=self.stack.label_shape,
+            dtype=dtype,
+            pixel_size=self.stack.pixel_size,
+        )
+
+    def _table_sink(self, files: contextlib.ExitStack) -> Sink:
         file = files.enter_context(atomic_file(self.work.table))
+        axes = self.stack.stack_axes.lower()
         names = tables.columns(
             self.stack.stack_axes, self.stack.pixel_size, self.numbers.columns
         )
         writer = tables.TableWriter(file, names)
         files.callback(writer.detach)
 
-        def write(result: PlaneResult, linked: Linked) -> None:
+        def write(page: Page) -> None:
             found = tables.rows(
-                result.renumbered(linked).objects,
+                page.objects,
                 image=self.image,
-                places=self._places(result.index),
+                places=dict(zip(axes, (int(i) for i in page.index), strict=True)),
                 pixel_size=self.stack.pixel_size,
-                truncated=result.truncated,
+                truncated=page.truncated,
             )
             writer.add(found)
 
         return write
-
-    def _coco_sink(self, files: contextlib.ExitStack) -> _Sink:
-        file = files.enter_context(atomic_file(self.work.coco))
-
-        def write(result: PlaneResult, linked: Linked) -> None:
-            coco.write_plane(
-                file,
-                image=self.image,
-                places=self._places(result.index),
-                labels=result.labels,
-                plane_ids=result.objects["id"].tolist(),
-                objects=result.renumbered(linked).objects,
-            )
-
-        return write
-
-    def _write_yolo(self, result: PlaneResult, linked: Linked) -> None:
-        path = self.layout.yolo_plane(self.relative, self._places(result.index))
-        rows = yolo.yolo_rows(
-            result.labels, result.objects["id"].tolist(), result.objects
-        )
-        text = "".join(f"{row}\n" for row in rows)
-        write_text(path, text, durable=False)
-
-    def _write_sa1b(self, result: PlaneResult, linked: Linked) -> None:
-        places = self._places(result.index)
-        sa1b.write_sa1b(
-            self.layout.sa1b_plane(self.relative, places),
-            list(sa1b.masks_of(result)),
-            self.stack.plane_shape,
-            image=self.image,
-            clicks=result.clicks,
-            ids=linked.ids[result.objects["id"]].tolist(),
-            places=places,
-        )
 
     def _turned(
         self,
@@ -175,8 +164,8 @@ def _reserve(file: int, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
         os.posix_fallocate(file, 0, size)
 
 
-def _feed(planes: Planes, sinks: list[_Sink]) -> Iterator[npt.NDArray[Any]]:
-    for result, linked in planes:
+def _feed(pages: Iterator[Page], sinks: list[Sink]) -> Iterator[npt.NDArray[Any]]:
+    for page in pages:
         for sink in sinks:
-            sink(result, linked)
-        yield result.renumbered(linked).labels
+            sink(page)
+        yield page.numbered

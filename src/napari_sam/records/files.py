@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -71,6 +72,43 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
         raise
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder that appears under its name only when complete.
+
+    An older folder of this name stays as it was until then, and whole if anything goes
+    wrong. Between the two there is a moment without either; the old one is then beside
+    its place, under a name that ends in `.old`.
+
+    Raises
+    ------
+    DiskFullError, OutputError
+        If it cannot be written.
+    """
+    part = path.with_name(f".{path.name[:60]}{_PART}")
+    old = path.with_name(f".{path.name[:60]}.old")
+    try:
+        with explained(path):
+            _remove_tree(part)
+            part.mkdir(parents=True)
+            yield part
+            if path.exists():
+                _remove_tree(old)
+                path.rename(old)
+            part.rename(path)
+            _remove_tree(old)
+            sync_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _remove_tree(part)
+        raise
+
+
+def _remove_tree(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Write a text file in UTF-8, with the same line ends on every system."""
     with atomic_file(path, durable=durable) as file:
@@ -116,9 +154,12 @@ def sync_folder(folder: Path) -> None:
 
 def remove_parts(folder: Path, of: str = "*") -> None:
     """Remove what a killed process left half-written of files with such names."""
-    for part in folder.rglob(f".{of}{_PART}"):
+    for part in list(folder.rglob(f".{of}{_PART}")):
         with contextlib.suppress(OSError):
-            part.unlink()
+            if part.is_dir():
+                shutil.rmtree(part)
+            else:
+                part.unlink()
 
 
 @contextlib.contextmanager

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import glob
-import re
+import itertools
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING
 
 from napari_sam.images import InputFile, find_inputs
-from napari_sam.records.files import explained
+from napari_sam.records import formats
+from napari_sam.records.formats.base import PLANE_NAME, with_ending
+from napari_sam.records.formats.training import TrainingFolder, flat_name, owner_of
 from napari_sam.records.work import FOLDER
 from napari_sam.types import NapariSamError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Format = Literal["tiff", "yolo", "coco", "sa1b", "ctc"]
-FORMATS: Final[tuple[Format, ...]] = get_args(Format)
-
-_PLANE_NAME: Final = re.compile(r"[tz]\d{4,}(_[tz]\d{4,})?", re.IGNORECASE)
+    from napari_sam.records.formats.base import Format
 
 
-def check_formats(names: Sequence[str]) -> tuple[Format, ...]:
+def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     """Return the formats to write, in one order; label TIFFs are always among them.
 
     Raises
@@ -31,12 +30,7 @@ def check_formats(names: Sequence[str]) -> tuple[Format, ...]:
     OutputError
         If there is no such format.
     """
-    wanted = {name.strip().lower() for name in names}
-    for name in sorted(wanted - set(FORMATS)):
-        raise OutputError(
-            f"there is no format {name!r}: choose from {', '.join(FORMATS)}"
-        )
-    return tuple(name for name in FORMATS if name in wanted | {"tiff"})
+    return formats.check_names([*names, formats.TIFF])
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,105 +44,37 @@ class Layout:
     """
 
     output: Path
-    formats: tuple[Format, ...]
+    formats: tuple[str, ...]
+
+    @property
+    def further(self) -> tuple[Format, ...]:
+        """The formats that have a folder of their own."""
+        return formats.of(self.formats)
 
     @property
     def table(self) -> Path:
         """The objects table of all inputs."""
         return self.output / "objects.csv"
 
-    @property
-    def coco(self) -> Path:
-        """The COCO annotations of all inputs."""
-        return self.output / "coco" / "annotations.json"
-
-    @property
-    def yolo(self) -> Path:
-        """The folder of the YOLO rows."""
-        return self.output / "yolo"
-
-    @property
-    def yolo_classes(self) -> Path:
-        """The class names of the YOLO rows."""
-        return self.yolo / "classes.yaml"
-
-    @property
-    def sa1b(self) -> Path:
-        """The folder of the records in SA-1B's format."""
-        return self.output / "sa1b"
+    def folder(self, name: str) -> Path:
+        """Return the folder of a format."""
+        return self.output / name
 
     def labels(self, relative: PurePosixPath) -> Path:
         """Return where the label image of an input goes."""
-        return self.output / "labels" / _with_ending(relative, ".tif")
-
-    def yolo_plane(self, relative: PurePosixPath, places: dict[str, int]) -> Path:
-        """Return where the YOLO rows of a plane go.
-
-        `<relative>.txt` for a single image; for a stack one file per plane in
-        the folder `<relative>`, named by its place: `t0002_z0010.txt`.
-        """
-        return _plane(self.yolo, relative, places, ".txt")
-
-    def sa1b_plane(self, relative: PurePosixPath, places: dict[str, int]) -> Path:
-        """Return where the record of a plane goes: as the YOLO rows, in JSON."""
-        return _plane(self.sa1b, relative, places, ".json")
-
-    @property
-    def ctc(self) -> Path:
-        """The folder of the label images in the Cell Tracking Challenge's layout."""
-        return self.output / "ctc"
-
-    def ctc_folder(self, relative: PurePosixPath) -> Path:
-        """Return where the sequence of an input goes (`01_RES`)."""
-        return self.ctc / relative
+        return self.output / "labels" / with_ending(relative, ".tif")
 
     def shared(self) -> tuple[Path, ...]:
         """Return the files that hold results of all inputs."""
-        return (self.table, *((self.coco,) if "coco" in self.formats else ()))
+        more = (one.shared(self.folder(one.name)) for one in self.further)
+        return (self.table, *itertools.chain.from_iterable(more))
 
     def existing(self, relative: PurePosixPath) -> Path | None:
         """Return a result for this input that is there already."""
-        places = [self.labels(relative)]
-        if "yolo" in self.formats:
-            places += [self.yolo_plane(relative, {}), self.yolo / relative]
-        if "sa1b" in self.formats:
-            places += [self.sa1b_plane(relative, {}), self.sa1b / relative]
-        if "ctc" in self.formats:
-            places += [self.ctc_folder(relative)]
+        places = [self.labels(relative)] if formats.TIFF in self.formats else []
+        for one in self.further:
+            places += one.places(self.folder(one.name), relative)
         return next((place for place in places if place.exists()), None)
-
-    def remove_yolo(self, relative: PurePosixPath) -> None:
-        """Remove the rows of an earlier run, which may have had other planes."""
-        _remove(self.yolo_plane(relative, {}), self.yolo / relative)
-
-    def remove_sa1b(self, relative: PurePosixPath) -> None:
-        """Remove the records of an earlier run, which may have had other planes."""
-        _remove(self.sa1b_plane(relative, {}), self.sa1b / relative)
-
-
-def _plane(
-    folder: Path, relative: PurePosixPath, places: dict[str, int], ending: str
-) -> Path:
-    if not places:
-        return folder / _with_ending(relative, ending)
-    name = "_".join(f"{axis}{at:04d}" for axis, at in places.items())
-    return folder / relative / f"{name}{ending}"
-
-
-def _remove(single: Path, folder: Path) -> None:
-    planes = (
-        place
-        for place in folder.glob(f"*{single.suffix}")
-        if _PLANE_NAME.fullmatch(place.stem)
-    )
-    for place in (single, *planes):
-        with explained(place):
-            place.unlink(missing_ok=True)
-
-
-def _with_ending(relative: PurePosixPath, ending: str) -> PurePosixPath:
-    # Not `with_suffix`: that would cut "plate.v2" at its dot.
-    return relative.with_name(f"{relative.name}{ending}")
 
 
 def image_name(item: InputFile) -> str:
@@ -167,7 +93,7 @@ def select_inputs(inputs: Sequence[str | Path], output: Path) -> list[InputFile]
     if not inside:
         return found
     named = {Path(given) for given in inputs}
-    ours = [place / name for name in ("labels", *FORMATS[1:], FOLDER)]
+    ours = [place / name for name in ("labels", *formats.NAMES[1:], FOLDER)]
     return [
         item
         for item in found
@@ -201,16 +127,36 @@ def check_collisions(items: Sequence[InputFile], layout: Layout) -> None:
         other = first.setdefault(_key(item.relative), item)
         if other is not item:
             raise _collision(other, item, layout.labels(item.relative))
-    if not {"yolo", "sa1b"} & set(layout.formats):
-        return  # the others have no files for single planes
-    for item in usable:
+    for one in layout.further:
+        if isinstance(one, TrainingFolder):
+            _check_flat(usable, layout.folder(one.name))
+        elif one.by_plane:
+            _check_planes(usable, first, layout.folder(one.name))
+
+
+def _check_planes(
+    items: Sequence[InputFile], first: dict[str, InputFile], folder: Path
+) -> None:
+    for item in items:
         stack = first.get(_key(item.relative.parent))
-        if stack is not None and _PLANE_NAME.fullmatch(item.relative.name):
-            place = layout.yolo_plane if "yolo" in layout.formats else layout.sa1b_plane
-            raise _collision(stack, item, place(item.relative, {}))
+        if stack is not None and PLANE_NAME.fullmatch(item.relative.name):
+            raise _collision(stack, item, folder / item.relative)
 
 
-def _key(relative: PurePosixPath) -> str:
+def _check_flat(items: Sequence[InputFile], folder: Path) -> None:
+    names = [_key(flat_name(item.relative)) for item in items]
+    owners: dict[str, InputFile] = {}
+    for name, item in zip(names, items, strict=True):
+        other = owners.setdefault(name, item)
+        if other is not item:
+            raise _collision(other, item, folder / name)
+    for name, item in zip(names, items, strict=True):
+        other = owners.get(owner_of(name), item)
+        if other is not item:
+            raise _collision(other, item, folder / name)
+
+
+def _key(relative: PurePosixPath | str) -> str:
     return unicodedata.normalize("NFC", str(relative)).casefold()
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
 from napari_sam.models.protocol import detector_for
-from napari_sam.records import ctc
-from napari_sam.records.export import Export, Planes
+from napari_sam.records.export import Export
 from napari_sam.records.files import fingerprint
+from napari_sam.records.formats.base import Page
 from napari_sam.records.report import InputReport, Kind
 from napari_sam.records.work import InputRecord
 from napari_sam.segment.annotate import annotate_plane, plane_number, planes_text
@@ -21,7 +21,7 @@ from napari_sam.segment.number import Numbers, check_link, new_linker, number_ob
 from napari_sam.types import ImageError, LabelArray, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.records.layout import Layout
@@ -195,12 +195,18 @@ class _Job:
         record.status = "writing"
         self.work.save(record)
         export = Export(
-            self.stack, self.item.relative, record.image, layout, self.work, numbers
+            self.stack,
+            self.item.relative,
+            record.image,
+            layout,
+            self.work,
+            numbers,
+            pixels=self.stack,
+            class_names=self.detector.class_names,
+            contrast=contrast,
         )
-        labels = export.write(self._planes(contrast, numbers))
-        if "ctc" in layout.formats:
-            folder = layout.ctc_folder(self.item.relative)
-            ctc.write_tracks(folder, load, numbers, self.stack)
+        export.write(self._planes(contrast, numbers))
+        export.finish(load)
         record.status = "done"
         self.work.save(record)
         self.work.remove_planes()
@@ -211,7 +217,7 @@ class _Job:
             self.item.path,
             "done",
             "",
-            labels,
+            layout.labels(self.item.relative),
             record.planes,
             record.objects,
             tuple(record.warnings),
@@ -272,10 +278,9 @@ class _Job:
         found.add(result)
         return result.labels
 
-    def _planes(self, contrast: Normalization, numbers: Numbers) -> Planes:
+    def _planes(self, contrast: Normalization, numbers: Numbers) -> Iterator[Page]:
         for number, index in enumerate(self.stack.indices()):
-            linked = numbers.linked[index]
-            yield self._load(number, index, contrast).kept(linked), linked
+            yield Page.of(self._load(number, index, contrast), numbers.linked[index])
 
 
 class _Found:

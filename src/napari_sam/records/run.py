@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.records import coco, tables, yolo
+from napari_sam.records import tables
 from napari_sam.records.files import (
     DiskFullError,
     explained,
@@ -16,6 +16,7 @@ from napari_sam.records.files import (
     prepare_folder,
     remove_parts,
 )
+from napari_sam.records.formats.base import Shared
 from napari_sam.records.layout import (
     Layout,
     check_collisions,
@@ -25,6 +26,13 @@ from napari_sam.records.layout import (
 )
 from napari_sam.records.one import annotate_input
 from napari_sam.records.report import InputReport, Listener, Progress, RunReport
+from napari_sam.records.settings import (
+    NAME,
+    Weights,
+    check_weights,
+    described,
+    write_settings,
+)
 from napari_sam.records.work import RunRecord, Workspace
 from napari_sam.segment.annotate import load_parts
 from napari_sam.segment.number import check_link
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
 
     from napari_sam.images import InputFile
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+    from napari_sam.records.work import InputWork
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +57,14 @@ def run(
     formats: Sequence[str] = ("tiff",),
     overwrite: bool = False,
     progress: Listener | None = None,
+    weights: Weights | None = None,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
     Finished planes are kept in `output/.work`, and an input's files appear
     when all of its planes are finished. Run again with the same options it
     goes on where it stopped, skips what is complete and adds new inputs.
+    What was asked for is saved as `output/settings.toml`.
 
     Parameters
     ----------
@@ -62,13 +73,16 @@ def run(
     output : str or Path
         `labels/`, `objects.csv` and a folder for each further format.
     recipe : Recipe, optional
-    formats : sequence of {"tiff", "yolo", "coco", "sa1b", "ctc"}
-        Label TIFFs are always written; "ctc" needs link="time".
+    formats : sequence of str
+        Of `napari_sam.records.formats.NAMES`. Label TIFFs are always written; "ctc"
+        needs link="time".
     overwrite : bool
         Replace results that are there already. An interrupted run with the
         same options still goes on.
     progress : callable, optional
         Gets a `Progress` for everything that happens.
+    weights : Weights, optional
+        Those that model and detector must have.
 
     Returns
     -------
@@ -85,10 +99,12 @@ def run(
     recipe = recipe or Recipe()
     layout = Layout(output, check_formats(formats))
     check_link(recipe)
-    if "ctc" in layout.formats and recipe.link != "time":
-        raise OutputError(
-            "the format ctc holds tracks: add --link time, or leave the format out"
-        )
+    for one in layout.further:
+        if one.tracks and recipe.link != "time":
+            raise OutputError(
+                f"the format {one.name} holds tracks: add --link time, or leave the "
+                "format out"
+            )
     items = select_inputs(inputs, output)
     if not items:
         raise ImageError(
@@ -99,12 +115,17 @@ def run(
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
     model, detector = load_parts(recipe)
+    there = Weights(model=_weights(model.info), detector=_weights(detector.info))
+    if weights is not None:
+        check_weights(weights, there)
     space = Workspace(output)
     prepare_folder(output)
     prepare_folder(space.folder)
     with locked(space.lock, output):
         remove_parts(output)
         record = _start(space, layout, recipe, model, detector, overwrite)
+        settings = described(inputs, output, layout.formats, recipe, there)
+        write_settings(output / NAME, settings)
         return _Run(
             layout, space, record, recipe, model, detector, progress or _ignore
         ).over(items)
@@ -291,20 +312,21 @@ class _Run:
         table = self.layout.table if done or complete else None
         if table is not None:
             with explained(table):
-                self._join([w.table for w in done], [w.coco for w in done])
+                self._join(done)
         if complete:
             self.record.finished = True
             self.record.overwrite = False
             self.space.save(self.record)
         return table
 
-    def _join(self, rows: list[Path], annotations: list[Path]) -> None:
+    def _join(self, done: list[InputWork]) -> None:
         names = self.record.class_names
+        rows = [work.table for work in done]
         tables.join_fragments(self.layout.table, rows)
-        if "coco" in self.layout.formats:
-            coco.join_fragments(self.layout.coco, annotations, names)
-        if "yolo" in self.layout.formats:
-            yolo.write_classes(self.layout.yolo_classes, names)
+        for one in self.layout.further:
+            fragments = [work.fragment(one.name) for work in done]
+            folder = self.layout.folder(one.name)
+            one.join(Shared(folder, fragments, rows, names))
 
 
 def _unexpected(item: InputFile, error: Exception) -> str:

@@ -8,6 +8,7 @@ the image that gave each. Reading is `read_sa1b`.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,15 @@ import numpy as np
 from napari_sam.models.given.sa1b import Sa1b, read_sa1b
 from napari_sam.records.coco import encode_mask
 from napari_sam.records.files import write_text
-from napari_sam.types import Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_sam.segment.proposals import Clicks
-    from napari_sam.segment.result import PlaneResult
-    from napari_sam.types import BoolArray
+    from napari_sam.types import BoolArray, Mask
 
-__all__ = ["Sa1b", "masks_of", "read_sa1b", "write_sa1b"]
+__all__ = ["Sa1b", "read_sa1b", "write_sa1b"]
 
 
 def write_sa1b(
@@ -83,21 +82,6 @@ def write_sa1b(
     write_text(path, f"{text}\n", durable=False)
 
 
-def masks_of(result: PlaneResult) -> Iterator[Mask]:
-    """Yield the objects of a finished plane, in the order of its table."""
-    objects = result.objects
-    for row, value in enumerate(objects["id"].tolist()):
-        y0, x0, y1, x1 = (
-            int(objects[f"box_{side}"][row]) for side in ("y0", "x0", "y1", "x1")
-        )
-        yield Mask(
-            (y0, x0, y1, x1),
-            result.labels[y0:y1, x0:x1] == value,
-            float(objects["score"][row]),
-            float(objects["stability"][row]),
-        )
-
-
 def _annotation(
     number: int,
     mask: Mask,
@@ -114,11 +98,16 @@ def _annotation(
         "segmentation": encode_mask(mask.data, mask.box[:2], shape),
         "bbox": _xywh(mask.box),
         "area": mask.area,
-        "predicted_iou": mask.score,
-        "stability_score": mask.stability,
+        "predicted_iou": _certain(mask.score),
+        "stability_score": _certain(mask.stability),
         "point_coords": [[x - 0.5, y - 0.5]],
         "crop_box": _xywh(crop),
     }
+
+
+def _certain(score: float) -> float:
+    """Return a score; what a person drew has none, and the format wants one."""
+    return score if math.isfinite(score) else 1.0
 
 
 def _xywh(box: Sequence[float]) -> list[float]:

@@ -38,6 +38,9 @@ _PHYSICAL: Final = ("area_um2", "centroid_y_um", "centroid_x_um")
 _LINKS: Final = ("track", "parent", "flag")
 _ORDER: Final = ("image", *_PLACES, *_PIXELS, *_PHYSICAL, *_LINKS, "truncated")
 _SCORES: Final = ("score", "detection_score", "stability")
+_TEXTS: Final = ("image", "class_name", "flag")
+_BOXES: Final = ("box_y0", "box_x0", "box_y1", "box_x1")
+_WHOLE: Final = (*_PLACES, "id", "class_id", "area", "track", "parent", *_BOXES)
 
 
 def columns(
@@ -113,14 +116,34 @@ class TableWriter:
 
 def join_fragments(path: Path, fragments: Sequence[Path]) -> None:
     """Put the tables of all inputs below each other, in this order."""
-    present = {name for fragment in fragments for name in _header(fragment)}
-    names = [name for name in _ORDER if name in present]
     with atomic_file(path) as file:
-        writer = TableWriter(file, names or columns("", {}))
+        writer = TableWriter(file, joined_columns(fragments))
         for fragment in fragments:
             with fragment.open(encoding="utf-8", newline="") as source:
                 writer.add(csv.DictReader(source))
         writer.detach()
+
+
+def joined_columns(fragments: Sequence[Path]) -> Sequence[str]:
+    """Return the columns that any of some tables has, in their order."""
+    present = {name for fragment in fragments for name in _header(fragment)}
+    names = [name for name in _ORDER if name in present]
+    return names or columns("", {})
+
+
+def kind_of(column: str) -> type[int] | type[float] | type[bool] | type[str]:
+    """Return what stands in a column."""
+    if column in _TEXTS:
+        return str
+    if column == "truncated":
+        return bool
+    return int if column in _WHOLE else float
+
+
+def is_empty(fragment: Path) -> bool:
+    """Whether a table has a header only."""
+    with fragment.open(encoding="utf-8", newline="") as source:
+        return sum(1 for _ in zip(source, range(2), strict=False)) < 2
 
 
 def _header(fragment: Path) -> list[str]:

@@ -95,9 +95,12 @@ class InputWork:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.table = folder / "objects.csv"
-        self.coco = folder / "coco.jsonl"
         self._record = folder / "input.json"
         self._planes = folder / "planes"
+
+    def fragment(self, name: str) -> Path:
+        """Return where a format keeps what goes into a file of all inputs."""
+        return self.folder / f"{name}.jsonl"
 
     def record(self) -> InputRecord | None:
         """Return what is known; None if nothing (readable) is."""

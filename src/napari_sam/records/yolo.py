@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import yaml
 
 from napari_sam.records.files import write_text
 
@@ -98,5 +99,5 @@ def yolo_rows(
 
 def write_classes(path: Path, names: Sequence[str]) -> None:
     """Write the class names as the `names:` part of a YOLO data file."""
-    lines = "".join(f"  {i}: {name}\n" for i, name in enumerate(names))
-    write_text(path, f"names:\n{lines}")
+    text = yaml.safe_dump({"names": dict(enumerate(names))}, allow_unicode=True)
+    write_text(path, text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.live.disk.kept.saved import file_name
-from napari_sam.records.layout import Layout
+from napari_sam.records.formats.base import plane_file
 from napari_sam.records.sa1b import write_sa1b
 from napari_sam.segment.proposals import Clicks
 from napari_sam.types import OutputError
@@ -43,9 +43,9 @@ def write_records(
     OutputError
         If records of this image lie there already, or they cannot be written.
     """
-    layout = Layout(folder, ("sa1b",))
+    place = folder / "sa1b"
     relative = PurePosixPath(file_name(source.name))
-    for there in (layout.sa1b_plane(relative, {}), layout.sa1b / relative):
+    for there in (plane_file(place, relative, {}, ".json"), place / relative):
         if there.exists():
             raise OutputError(f"{there} is there already: choose another folder")
     height, width = source.shape[-2:]
@@ -55,7 +55,7 @@ def write_records(
         axes = zip(source.stack_axes.lower(), found.index, strict=True)
         places = dict(axes)
         write_sa1b(
-            layout.sa1b_plane(relative, places),
+            plane_file(place, relative, places, ".json"),
             found.masks,
             (height, width),
             image=source.name,

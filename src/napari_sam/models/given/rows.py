@@ -132,12 +132,17 @@ class BoxTable:
     def class_names(self) -> tuple[str, ...]:
         """Names of the classes, in the order of their numbers."""
         known = {
-            self._number(row, "class_id"): row.get("class_name") or row["class_id"]
+            self.number(row, "class_id"): row.get("class_name") or row["class_id"]
             for rows in self._rows.values()
             for row in rows
             if row.get("class_id")
         }
         return tuple(known.get(i, str(i)) for i in range(max(known, default=0) + 1))
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The images of which there are rows; relative paths without suffix."""
+        return tuple(name for name, rows in self._rows.items() if rows)
 
     def of(self, image: str, axes: str) -> Mapping[tuple[int, ...], list[Row]]:
         """Return the rows of an image (its relative path), by plane.
@@ -156,7 +161,7 @@ class BoxTable:
         everywhere = "image" not in self.columns
         planes: dict[tuple[int, ...], list[Row]] = defaultdict(list)
         for row in self._rows["" if everywhere else _image(image)]:
-            planes[tuple(self._number(row, a) for a in axes.lower())].append(row)
+            planes[tuple(self.number(row, a) for a in axes.lower())].append(row)
         return planes
 
     def finder(self, image: str, axes: str) -> Callable[[tuple[int, ...]], Detections]:
@@ -166,7 +171,7 @@ class BoxTable:
 
     def classes(self, rows: Sequence[Row]) -> dict[int, int]:
         """Return the class of each id in some rows."""
-        number = self._number
+        number = self.number
         return {number(row, "id"): number(row, "class_id") for row in rows}
 
     def detections(self, rows: Sequence[Row]) -> Detections:
@@ -175,7 +180,7 @@ class BoxTable:
         return detections(
             [[self._value(row, name) for name in _BOX] for row in rows],
             [self._value(row, score) for row in rows] if score else None,
-            [self._number(row, "class_id") for row in rows],
+            [self.number(row, "class_id") for row in rows],
         )
 
     def _value(self, row: Row, name: str) -> float:
@@ -186,7 +191,8 @@ class BoxTable:
                 f"{self.path}: {name} must be a number, not {row.get(name)!r}"
             ) from error
 
-    def _number(self, row: Row, name: str) -> int:
+    def number(self, row: Row, name: str) -> int:
+        """Return a whole number of a row; 0 where nothing stands there."""
         return int(self._value(row, name)) if row.get(name) else 0
 
 

@@ -12,6 +12,7 @@ from napari_sam.models.given.detector import detections
 from napari_sam.types import Detections, Mask, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_sam.types import FloatArray, IntArray
@@ -146,14 +147,42 @@ def _mask(annotation: _Annotation, size: tuple[int, int]) -> Mask:
     code = annotation.segmentation
     if code.size != size:
         raise ValueError(f"it has {code.size} pixels, the image {size}")
-    counts = code.counts if isinstance(code.counts, list) else run_lengths(code.counts)
+    return mask_of_runs(
+        code.counts,
+        size,
+        score=annotation.predicted_iou,
+        stability=annotation.stability_score,
+    )
+
+
+def mask_of_runs(
+    code: str | Sequence[int],
+    size: tuple[int, int],
+    *,
+    score: float = 1.0,
+    stability: float = 1.0,
+) -> Mask:
+    """Return the mask of COCO's run-length code.
+
+    Parameters
+    ----------
+    code : str or sequence of int
+        Compressed, or the runs themselves.
+    size : (H, W)
+    score, stability : float
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or of another size.
+    """
+    counts = run_lengths(code) if isinstance(code, str) else code
     if sum(counts) != size[0] * size[1]:
         raise ValueError(f"its runs are {sum(counts)} pixels long in all")
     # Runs of background and object take turns, down the columns.
     ends = np.cumsum(np.array(counts, np.int64))
     runs = ends[: len(ends) // 2 * 2].reshape(-1, 2)
     runs = runs[runs[:, 0] < runs[:, 1]]
-    score, stability = annotation.predicted_iou, annotation.stability_score
     if not len(runs):
         nothing = np.zeros((0, 0), np.bool_)
         return Mask.from_array(nothing, score=score, stability=stability)
