@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_sam.images.axes import Understanding, understand
 from napari_sam.images.channels import choose_channels
 from napari_sam.images.normalization import (
+    PERCENTILES,
     Mode,
     Normalization,
     fit_normalization,
@@ -223,12 +224,16 @@ class ImageStack:
         part = self._reader.read(key)
         return part.transpose([left.index(a) for a in "YXS" if a in left])
 
-    def normalization(self, mode: Mode = "stack") -> Normalization:
+    def normalization(
+        self, mode: Mode = "stack", percentiles: tuple[float, float] = PERCENTILES
+    ) -> Normalization:
         """Find the contrast from at most 16 fixed, evenly spaced planes.
 
         Of large ones from fixed blocks in them.
         """
-        return fit_normalization(self._sample(), rgb=self.rgb, mode=mode)
+        return fit_normalization(
+            self._sample(), rgb=self.rgb, mode=mode, percentiles=percentiles
+        )
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
         count = min(len(self), _SAMPLED_PLANES)

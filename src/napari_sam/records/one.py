@@ -153,7 +153,7 @@ class _Job:
         if known is None:
             # Whatever is there was made from something else.
             self.work.remove_planes()
-            contrast = stack.normalization(self.recipe.normalization)
+            contrast = self.recipe.contrast(stack)
         else:
             contrast = Normalization.from_dict(known.normalization)
         record = InputRecord(

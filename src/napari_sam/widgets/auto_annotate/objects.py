@@ -64,7 +64,8 @@ class Objects:
         # Nothing below lets a more urgent request pass, so it is never seen halfway.
         self._proposals.append(proposals)
         return _number(
-            settle(proposals.chosen(self._recipe), self._recipe), self._linker
+            settle(proposals.chosen(self._recipe), self._sized(self._recipe)),
+            self._linker,
         )
 
     def settle(self, recipe: Recipe) -> list[PlaneResult]:
@@ -77,7 +78,7 @@ class Objects:
         found, results = [], []
         for proposals in self._proposals:
             checkpoint()
-            found.append(settle(proposals.chosen(recipe), recipe))
+            found.append(settle(proposals.chosen(recipe), self._sized(recipe)))
             results.append(_number(found[-1], linker))
         self._recipe, self._linker = recipe, linker
         if len(found) < len(self._source) or recipe.link == "none":
@@ -97,6 +98,9 @@ class Objects:
         )
         numbers = number_objects(load, axes, source.stack_shape, recipe, size)
         return [result.renumbered(numbers.linked[result.index]) for result in found]
+
+    def _sized(self, recipe: Recipe) -> Recipe:
+        return recipe.sized(self._source.diameter)
 
     def _new_linker(self, recipe: Recipe) -> StackLinker:
         return new_linker(axes_of(self._source, recipe), recipe)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
 from napari_sam.models.protocol import InputDetector, detector_for
@@ -25,7 +26,7 @@ from napari_sam.widgets.auto_annotate.state import Listener, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_sam.images import Normalization
+    from napari_sam.live.prompting.reading import Look
     from napari_sam.live.source import Source
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.result import PlaneResult
@@ -48,7 +49,7 @@ class Session:
         self._listener = listener
         self._parts = Parts()
         self._run: Run | None = None
-        self._contrast: tuple[Source, str, Normalization] | None = None
+        self._reader: Reader | None = None
         self._lane: tuple[str, LaneHandle] | None = None
         self._threads = Threads(post)
         self._state = State()
@@ -80,6 +81,17 @@ class Session:
     def find_all(self, source: Source, recipe: Recipe) -> None:
         """Find the objects of all planes; a run that is going on ends."""
         self._start(source, order(source), recipe, Priority.BATCH)
+
+    def look(
+        self,
+        source: Source,
+        index: tuple[int, ...],
+        done: Callable[[Look], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Read a plane as models would see it."""
+        work = partial(self._reader_of(source).look, index)
+        self._threads.run("look", work, done, failed)
 
     def apply(self, recipe: Recipe) -> bool:
         """Let something else count as an object, without running models again.
@@ -169,7 +181,7 @@ class Session:
         def loaded(parts: tuple[PromptableModel, Detector]) -> None:
             if self._run is run and run.live:
                 self._listener.classes_known(tuple(parts[1].class_names))
-                work = partial(self._look, source, recipe, parts)
+                work = partial(self._look, self._reader_of(source), parts)
                 self._threads.run("read", work, looked, failed)
 
         def looked(ready: Ready) -> None:
@@ -184,25 +196,20 @@ class Session:
 
         self._threads.run("load", partial(self._parts.load, ran), loaded, failed)
 
-    def _look(
-        self,
-        source: Source,
-        recipe: Recipe,
-        parts: tuple[PromptableModel, Detector],
-    ) -> Ready:
+    @staticmethod
+    def _look(reader: Reader, parts: tuple[PromptableModel, Detector]) -> Ready:
         """Look at the image as a whole; on the reading thread only."""
+        source = reader.source
         model, detector = parts
         if isinstance(detector, InputDetector):
             detector = detector_for(detector, source.name, source.stack())
-        return Ready(model, detector, self._measure(source, recipe))
+        return Ready(model, detector, reader.contrast())
 
-    def _measure(self, source: Source, recipe: Recipe) -> Normalization:
-        mode = recipe.normalization
-        if self._contrast is not None and self._contrast[:2] == (source, mode):
-            return self._contrast[2]
-        normalization = source.normalization(mode)
-        self._contrast = source, mode, normalization
-        return normalization
+    def _reader_of(self, source: Source) -> Reader:
+        """Return what knows the contrast of an image once it was measured."""
+        if self._reader is None or self._reader.source is not source:
+            self._reader = Reader(source)
+        return self._reader
 
     def _lane_for(self, device: str) -> LaneHandle:
         if self._lane is not None and self._lane[0] != device:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
+
+from napari_sam.widgets.segment.view import Fold, paragraph, scrolled
 
 if TYPE_CHECKING:
     from napari_sam.widgets.auto_annotate.form import Form
@@ -38,7 +36,7 @@ class View:
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
-        self.plan, self.progress, self.status = (_text() for _ in range(3))
+        self.plan, self.progress, self.status = (paragraph() for _ in range(3))
         self.all_button.setDefault(True)
         self._running = self._progress_row()
         counts = QGroupBox("What counts as an object")
@@ -46,11 +44,11 @@ class View:
         inside = QVBoxLayout(counts)
         inside.setContentsMargins(4, 4, 4, 4)
         inside.addWidget(form.counts)
-        more = QCollapsible("More settings", collapsedIcon="▸", expandedIcon="▾")
-        more.addWidget(form.more)
-        layout = QVBoxLayout(panel)
-        for widget in (form.what, counts, more):
+        layout = scrolled(panel)
+        for widget in (form.what, counts, Fold("More settings", form.more)):
             layout.addWidget(widget)
+        self.sections = QVBoxLayout()
+        layout.addLayout(self.sections)
         layout.addWidget(self.plan)
         buttons = QHBoxLayout()
         buttons.addWidget(self.try_button)
@@ -59,7 +57,7 @@ class View:
         layout.addWidget(self._running)
         layout.addWidget(self.status)
         layout.addStretch(1)
-        panel.setMinimumWidth(300)
+        panel.setMinimumWidth(330)
 
     def _progress_row(self) -> QWidget:
         row = QWidget()
@@ -72,6 +70,10 @@ class View:
         lines.addLayout(below)
         row.hide()
         return row
+
+    def fold(self, title: str, inside: QWidget) -> None:
+        """Add a section that is folded at first."""
+        self.sections.addWidget(Fold(title, inside))
 
     def show_idle(self, noun: str, count: int) -> None:
         """Offer to start on `count` planes, each called `noun`."""
@@ -94,12 +96,3 @@ class View:
         """Say something below the buttons; bad news has a sign in front."""
         self.status.setText(f"⚠ {text}" if bad and text else text)
         self.status.setVisible(bool(text))
-
-
-def _text() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-    return label

@@ -1,0 +1,112 @@
+"""Auto-annotate sees what was chosen, with the real built-in model."""
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+
+from napari_sam.widgets.auto_annotate.panel import AutoAnnotate
+from napari_sam.widgets.sight import words
+
+
+@pytest.fixture
+def panel(viewer, qtbot):
+    panel = AutoAnnotate(viewer)
+    qtbot.addWidget(panel)
+    yield panel
+    panel.end()
+
+
+@pytest.fixture
+def image(viewer, frames):
+    return viewer.add_image(frames, name="nuclei", axis_labels=("t", "y", "x"))
+
+
+def opened(panel, qtbot):
+    panel.show()
+    panel.sight.parent().button.click()
+    qtbot.waitUntil(lambda: not panel.sight.picture.pixmap().isNull(), timeout=60_000)
+
+
+def found(panel, qtbot, viewer):
+    panel.try_slice()
+    qtbot.waitUntil(lambda: not panel.session.state.busy, timeout=60_000)
+    assert panel.session.state.phase == "done", panel.session.state.error
+    return [layer for layer in viewer.layers if isinstance(layer, Labels)][-1]
+
+
+def test_it_shows_the_slice_on_screen_as_models_get_it(panel, viewer, image, qtbot):
+    opened(panel, qtbot)
+    says = panel.sight.says
+    assert says.text().startswith("Dark to bright: ")
+    first = panel.sight.picture.pixmap().toImage()
+    viewer.dims.set_point(0, 3)
+    qtbot.waitUntil(
+        lambda: panel.sight.picture.pixmap().toImage() != first, timeout=10_000
+    )
+
+
+def test_what_is_seen_decides_what_is_found(panel, viewer, image, qtbot):
+    usual = found(panel, qtbot, viewer).data.copy()
+    assert usual.any()
+    panel.sight.contrast.value = words.FIXED
+    panel.sight.fixed.value = "60000 to 65000"  # all dark
+    says = panel.view.status
+    qtbot.waitUntil(lambda: "needs a new search" in says.text(), timeout=10_000)
+    panel.sight.fixed.value = "65000 to 60000"
+    panel.try_slice()
+    assert not panel.session.state.busy
+    assert words.BAD_FIXED in says.text()
+    panel.sight.fixed.value = "60000 to 65000"
+    layer = found(panel, qtbot, viewer)
+    assert panel.recipe().ranges == ((60_000, 65_000),)
+    assert not layer.data.any()
+    panel.sight.contrast.value = words.STACK
+    again = found(panel, qtbot, viewer)
+    # Trials of one image share a layer, however it was seen.
+    assert again is layer
+    np.testing.assert_array_equal(again.data, usual)
+
+
+def test_each_frame_by_itself_and_percentiles(panel, viewer, image, qtbot):
+    low, high = image.data[0].min(), image.data.max()
+    pixels = np.stack([image.data[0] // 40, image.data[1]])  # the first is faint
+    viewer.add_image(pixels, name="fading", contrast_limits=(low, high))
+    viewer.dims.set_point(0, 0)
+    together = found(panel, qtbot, viewer).data[0].copy()
+    panel.sight.contrast.value = words.PLANE
+    panel.sight.percentiles.value = "1 to 99.5"
+    qtbot.waitUntil(lambda: panel.recipe().percentiles == (1, 99.5), timeout=10_000)
+    assert panel.recipe().normalization == "plane"
+    alone = found(panel, qtbot, viewer).data[0]
+    assert alone.max() > together.max()
+
+
+def test_other_images_are_its_channels(panel, viewer, image, frames, qtbot):
+    dark = viewer.add_image(np.zeros_like(frames), name="empty")
+    panel.form.image.value = dark
+    assert not found(panel, qtbot, viewer).data.any()
+    panel.sight.second.value = image
+    assert panel.recipe().channels == ("empty", "nuclei")
+    assert found(panel, qtbot, viewer).data.any()
+    opened(panel, qtbot)
+    assert "nuclei (green)" in panel.sight.says.text()
+    viewer.layers.remove(image)
+    assert panel.recipe().channels is None
+
+
+def test_as_shown_in_napari_follows_the_layer(panel, image, qtbot):
+    panel.sight.contrast.value = words.SHOWN
+    image.contrast_limits = (300, 3000)
+    qtbot.waitUntil(lambda: panel.recipe().ranges == ((300, 3000),), timeout=10_000)
+
+
+def test_another_image_forgets_the_channels_of_the_one_before(
+    panel, viewer, image, frames, qtbot
+):
+    other = viewer.add_image(frames * 2, name="other")
+    panel.form.image.value = image
+    panel.sight.second.value = other
+    assert panel.recipe().channels == ("nuclei", "other")
+    viewer.add_image(frames[0], name="flat")
+    assert panel.recipe().channels is None
+    assert found(panel, qtbot, viewer).data.shape == frames[0].shape
