@@ -85,10 +85,13 @@ class Size:
 
         What a person has said in micrometres stays so for another image.
         """
+        if pixel == self._pixel:
+            return
         before, self._pixel = self._pixel, pixel
         said = self._pixels not in (0, self._first)
         if before and pixel and said:
             self._pixels *= (before / pixel) ** self._power
+            self.changed()
         self._show()
 
     def _show(self) -> None:

@@ -6,6 +6,7 @@ from napari.layers import Labels
 
 from napari_sam.widgets.auto_annotate.panel import AutoAnnotate
 from napari_sam.widgets.sight import words
+from napari_sam.widgets.sight.line import NAME
 
 
 @pytest.fixture
@@ -110,3 +111,81 @@ def test_another_image_forgets_the_channels_of_the_one_before(
     viewer.add_image(frames[0], name="flat")
     assert panel.recipe().channels is None
     assert found(panel, qtbot, viewer).data.shape == frames[0].shape
+
+
+# How large objects are.
+
+
+def test_the_diameter_is_in_micrometres_where_the_layer_knows_them(
+    panel, viewer, image, frames, qtbot
+):
+    diameter = panel.sight.diameter
+    assert diameter.box.native.suffix() == " px"
+    diameter.box.value = 12
+    assert panel.sight.settle() == ""
+    assert panel.recipe().diameter == 12
+    viewer.add_image(
+        frames, name="fine", scale=(1, 0.25, 0.25), units=("s", "um", "um")
+    )
+    assert diameter.box.native.suffix() == " µm"
+    assert (diameter.box.value, panel.recipe().diameter) == (3, 12)
+    viewer.add_image(frames, name="nano", scale=(1, 500, 500), units=("s", "nm", "nm"))
+    # Three micrometres stay three micrometres.
+    assert diameter.box.value == 3
+    assert panel.sight.settle() == ""
+    assert panel.recipe().diameter == 6
+
+
+def test_models_and_the_sizes_that_count_get_the_diameter(panel, viewer, image, qtbot):
+    def sizes():
+        data = found(panel, qtbot, viewer).data
+        return np.bincount(data[data > 0])[1:]
+
+    least = np.pi / 4 * 20**2  # a quarter of the diameter
+    assert (sizes() < least).any()
+    panel.sight.diameter.box.value = 80
+    assert (sizes() >= np.floor(least)).all()
+    assert panel._looked.seen.plane((0,), panel._looked.seen.contrast()).diameter == 80
+
+
+def test_areas_and_distances_are_in_micrometres_too(panel, viewer, frames):
+    viewer.add_image(frames, scale=(1, 0.5, 0.5), units=("s", "um", "um"))
+    smallest, farthest = panel.form.smallest, panel.form.farthest
+    assert (smallest.box.value, smallest.box.native.suffix()) == (2, " µm²")
+    assert panel.recipe().min_area == 8
+    smallest.box.value, farthest.box.value = 25, 4
+    assert panel.recipe().min_area == 100
+    panel.form.link.value = "time"
+    assert panel.recipe().link_distance == "8 px"
+
+
+def test_a_selected_line_is_the_diameter(panel, viewer, image):
+    lines = viewer.add_shapes(
+        [np.array([[0, 0], [0, 90]]), np.array([[10, 10], [13, 14]])],
+        shape_type=["line", "line"],
+        scale=(2, 2),
+    )
+    lines.selected_data = {1}
+    viewer.layers.selection.active = lines
+    panel.form.image.value = image
+    viewer.layers.selection.active = lines
+    panel.sight.from_line.click()
+    assert panel.sight.diameter.pixels == 10
+    assert NAME not in viewer.layers
+
+
+def test_a_line_is_drawn_in_a_layer_that_goes_again(panel, viewer, image, qtbot):
+    before = viewer.layers.selection.active
+    panel.sight.from_line.click()
+    layer = viewer.layers[NAME]
+    assert viewer.layers.selection.active is layer
+    assert str(layer.mode) == "add_line"
+    assert "across a typical object" in panel.view.status.text()
+    assert panel.form.image.value is image
+    layer.add(np.array([[1, 20, 20], [1, 20, 34.5]]), shape_type="line")
+    assert panel.sight.diameter.pixels == 14.5
+    qtbot.waitUntil(lambda: NAME not in viewer.layers, timeout=5_000)
+    assert viewer.layers.selection.active is before
+    panel.sight.from_line.click()
+    panel.sight.from_line.click()  # thought better of it
+    assert NAME not in viewer.layers

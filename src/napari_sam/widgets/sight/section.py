@@ -148,7 +148,7 @@ class Sight(QWidget):
         if image is not self._image:
             self._image, self._now = image, ()
             self._line.end()
-            self.diameter.suit(None if image is None else pixel_of(image))
+        self.diameter.suit(None if image is None else pixel_of(image))
         self.offer()
 
     def slice_changed(self) -> None:
