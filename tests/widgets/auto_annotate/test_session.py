@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam.live.source import Source
+from napari_sam.models.pocket.model import PocketModel
+from napari_sam.models.tiles import Tiling
 from napari_sam.segment import annotate, make_recipe
 from napari_sam.widgets.auto_annotate.session import Session, say
 
@@ -92,6 +94,44 @@ def test_the_rest_is_estimated_after_the_first_slice(pump, session, listener, so
     assert [state.done for state in running] == [0, 1, 2, 3, 4]
     assert running[0].seconds_left is None
     assert all(state.seconds_left > 0 for state in running[1:4])
+
+
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Planes are large for the built-in model: it sees them in tiles of 64 pixels."""
+    tiling = Tiling(side=64, whole=64, small=16, large=64, most=2)
+    monkeypatch.setattr(PocketModel, "tiling", tiling)
+
+
+def test_it_is_told_how_far_a_large_plane_is(pump, session, listener, in_tiles, frames):
+    plane = np.tile(frames[0], (3, 3))
+    session.find_all(Source(plane, "wide", plane.shape, "", False), make_recipe())
+    pump.until(ended(session))
+    running = [state for state in listener.states if state.phase == "running"]
+    parts = [state.part for state in running if state.part]
+    assert len(parts) > 5
+    assert parts == sorted(parts)
+    assert parts[-1] < 1
+    assert all(state.seconds_left > 0 for state in running if state.part)
+    assert all(state.share == state.part for state in running if state.part)
+    assert session.state.phase == "done"
+
+
+def test_a_large_plane_is_given_up_at_once(pump, session, listener, in_tiles, frames):
+    plane = np.tile(frames[0], (6, 6))
+    session.find_all(Source(plane, "wide", plane.shape, "", False), make_recipe())
+    pump.until(lambda: session.state.part > 0)
+    session.cancel()
+    assert session.state.phase == "stopped"
+    # What is asked next does not wait for the rest of the plane.
+    asked = len(listener.states)
+    session.try_plane(
+        Source(frames[0], "small", frames[0].shape, "", False), (), make_recipe()
+    )
+    pump.until(ended(session))
+    assert session.state.phase == "done"
+    assert [result.labels.shape for result in listener.found] == [frames[0].shape]
+    assert all(state.total == 1 for state in listener.states[asked:])
 
 
 def test_one_slice_is_tried(pump, session, listener, source):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
@@ -64,6 +65,7 @@ class AutoAnnotate(QWidget):
             lambda text: self.view.say(text, bad=True),
         )
         self._listening = False
+        self._active: Layer | None = None  # the layer that was selected last
         self._settle = _timer(self, _SETTLE_MS, self._apply)
         self._warm = _timer(self, _WARM_MS, self._load)
         self.view.try_button.clicked.connect(self.try_slice)
@@ -92,13 +94,12 @@ class AutoAnnotate(QWidget):
         for part in (self.form.what, self.sight):
             part.setEnabled(not state.busy)
         if state.busy:
-            vague = state.phase == "preparing" or state.total == 1
-            text = words.progress(state, self._axes)
-            self.view.show_busy(state.done, 0 if vague else state.total, text)
+            self.view.show_busy(state.share, words.progress(state, self._axes))
             return
         self._show_plan()
         if state.done and self.results.current is not None:
             self.results.current.tabulate()
+            self.results.current.note(self.session.made_with)
             self.results.current.show_tracks()
         self._show_outcome(state)
 
@@ -188,8 +189,10 @@ class AutoAnnotate(QWidget):
     # What happens in the viewer.
 
     def _layers_changed(self, event: Any = None) -> None:
-        active = self._viewer.layers.selection.active
-        self.form.offer_images(images(self._viewer), active)
+        before, self._active = self._active, self._viewer.layers.selection.active
+        # Whoever chose an image here keeps it until another layer is selected.
+        selected = None if self._active is before else self._active
+        self.form.offer_images(images(self._viewer), selected)
         self._show_plan()
         self.sight.work_changed()
 

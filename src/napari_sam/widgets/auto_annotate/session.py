@@ -9,7 +9,7 @@ the lane.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.threads import Threads, say
@@ -59,6 +59,18 @@ class Session:
     def state(self) -> State:
         """What the session is doing."""
         return self._state
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the objects were found with, as plain values.
+
+        The recipe, and which intensities were dark and bright.
+        """
+        contrast = None if self._run is None else self._run.contrast
+        return {
+            "recipe": self._recipe.model_dump(mode="json"),
+            "contrast": None if contrast is None else contrast.to_dict(),
+        }
 
     def prepare(self, recipe: Recipe) -> None:
         """Load a recipe's models ahead of their use, and tell their classes."""
@@ -173,7 +185,10 @@ class Session:
             self._tell(State("failed", error=say(error)))
             return
         self._recipe = recipe
-        run = self._run = Run(source, indices, priority, self._read, self._progress)
+        run = self._run = Run(
+            *(source, indices, priority),
+            *(self._read, self._progress, self._running),
+        )
         run.finished, run.failed = self._finished, self._fail
         self._tell(State("preparing", 0, run.total))
         ran = broadened(recipe)
@@ -230,9 +245,12 @@ class Session:
     def _progress(self, run: Run, result: PlaneResult) -> None:
         if self._run is run and run.live:
             self._listener.plane_found(result)
+        self._running(run)
+
+    def _running(self, run: Run) -> None:
         if self._run is run and run.live:  # the listener may have ended it
             left = run.seconds_left()
-            self._tell(State("running", run.done, run.total, left))
+            self._tell(State("running", run.done, run.total, left, part=run.part))
 
     def _finished(self, run: Run) -> None:
         if self._run is not run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from qtpy.QtWidgets import (
     QGroupBox,
@@ -17,6 +17,8 @@ from napari_sam.widgets.segment.view import Fold, paragraph, scrolled
 
 if TYPE_CHECKING:
     from napari_sam.widgets.auto_annotate.form import Form
+
+_FINE: Final = 1000  # steps of the bar
 
 
 class View:
@@ -83,13 +85,13 @@ class View:
         for button in (self.try_button, self.all_button):
             button.setEnabled(count > 0)
 
-    def show_busy(self, done: int, total: int, text: str) -> None:
-        """Show how far it is, and offer to cancel; without a total: that it runs."""
+    def show_busy(self, share: float | None, text: str) -> None:
+        """Show how far it is, and offer to cancel; None: that it runs."""
         self._running.show()
         self.try_button.setEnabled(False)
         self.all_button.setEnabled(False)
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
+        self.bar.setRange(0, 0 if share is None else _FINE)
+        self.bar.setValue(round((share or 0) * _FINE))
         self.progress.setText(text)
 
     def say(self, text: str, *, bad: bool = False) -> None:

@@ -86,10 +86,12 @@ def progress(state: State, stack_axes: str) -> str:
     """Say how far a run is."""
     if state.phase == "preparing":
         return "Getting ready…"
-    if state.total == 1:
-        return "Finding objects…"
     noun = plane_noun(stack_axes)
     at = f"{noun.capitalize()} {min(state.done + 1, state.total)} of {state.total}"
+    if state.total == 1:
+        at = "Finding objects"
+    if state.part:
+        at = f"{at}: {100 * min(state.part, 1):.0f} %"
     if state.seconds_left is None:
         return f"{at}…"
     return f"{at}, about {duration(state.seconds_left)} left"
