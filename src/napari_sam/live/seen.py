@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError
 
 from napari_sam.images.normalization import PERCENTILES
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEY: Final = "seen"  # among the state that is saved with objects
 STACK: Final = "stack"
 PLANE: Final = "plane"
 SHOWN: Final = "shown"
@@ -40,6 +44,18 @@ class Seen(BaseModel):
     ranges: tuple[tuple[float, float], ...] = ()
     channels: tuple[str, ...] = ()
     diameter: PositiveFloat | None = None
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Seen | None:
+        """Return what was kept; None where there is nothing that can be read."""
+        try:
+            return cls.model_validate(state[KEY])
+        except (KeyError, ValidationError):
+            return None
+
+    def state(self) -> dict[str, Any]:
+        """Return plain values, from which `of` makes it again."""
+        return {KEY: self.model_dump(mode="json")}
 
     def options(self, image: str) -> dict[str, Any]:
         """Return what a recipe says of it.

@@ -1,5 +1,7 @@
 """Auto-annotate sees what was chosen, with the real built-in model."""
 
+import json
+
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -111,6 +113,24 @@ def test_another_image_forgets_the_channels_of_the_one_before(
     viewer.add_image(frames[0], name="flat")
     assert panel.recipe().channels is None
     assert found(panel, qtbot, viewer).data.shape == frames[0].shape
+
+
+def test_what_was_seen_is_written_into_the_layer(panel, viewer, image, frames, qtbot):
+    other = viewer.add_image(frames, name="other")
+    panel.form.image.value = image
+    panel.sight.second.value = other
+    panel.sight.contrast.value = words.FIXED
+    panel.sight.fixed.value = "300 to 9000, 0 to 8000"
+    panel.sight.diameter.pixels = 14.0
+    layer = found(panel, qtbot, viewer)
+    made = json.loads(json.dumps(layer.metadata["napari_sam"]))
+    assert made["recipe"]["channels"] == ["nuclei", "other"]
+    assert made["recipe"]["diameter"] == 14
+    assert made["contrast"]["ranges"] == [[300, 9000], [0, 8000]]
+    panel.form.conf.value = 0.6
+    qtbot.waitUntil(
+        lambda: layer.metadata["napari_sam"]["recipe"]["conf"] == 0.6, timeout=10_000
+    )
 
 
 # How large objects are.

@@ -146,7 +146,7 @@ class Sight(QWidget):
         """Offer the channels that fit the image that is worked on now."""
         image = self._work.image
         if image is not self._image:
-            self._image, self._now = image, ()
+            self._image, self._now, self._seen = image, (), Seen()
             self._line.end()
         self.diameter.suit(None if image is None else pixel_of(image))
         self.offer()
@@ -206,6 +206,31 @@ class Sight(QWidget):
         """How the image is seen now."""
         return self._seen
 
+    def choose(self, seen: Seen) -> tuple[str, ...]:
+        """Have the image seen as it was once; return the channels that are missing."""
+        image = self._work.image
+        if image is None:
+            return ()
+        others = {layer.name: layer for layer in fitting(self._viewer, image)}
+        channels = [others[name] for name in seen.channels if name in others]
+        how = seen.contrast
+        limits = tuple(tuple(one.contrast_limits) for one in (image, *channels))
+        if how == SHOWN and limits != seen.ranges:
+            how = FIXED  # napari shows it otherwise now
+        for box, value in (
+            (self.second, channels[0] if channels else None),
+            (self.third, channels[1] if len(channels) > 1 else None),
+            (self.contrast, how if how in self.contrast.choices else STACK),
+            (self.percentiles, span_text([seen.percentiles])),
+            (self.fixed, span_text(seen.ranges[: 1 + len(channels)])),
+        ):
+            with box.changed.blocked():
+                box.value = value
+        self.diameter.pixels = seen.diameter or 0.0
+        self._show_rows()
+        self._see()
+        return tuple(name for name in seen.channels if name not in others)
+
     @property
     def _noun(self) -> str:
         source = self._work.source
@@ -250,12 +275,10 @@ class Sight(QWidget):
             ranges = tuple((float(low), float(high)) for low, high in limits)
         elif how == FIXED:
             ranges = _spans(self.fixed.value, words.BAD_FIXED)
-            if len(ranges) != len(channels):
-                raise ValueError(
-                    words.bad_count(len(channels))
-                    if len(channels) > 1
-                    else words.BAD_FIXED
-                )
+            if len(ranges) < len(channels):
+                raise ValueError(words.bad_count(len(channels)))
+            # What is said of a channel that is gone waits for the next one.
+            ranges = ranges[: len(channels)]
         else:
             percentiles = _percentiles(self.percentiles.value)
         return Seen(

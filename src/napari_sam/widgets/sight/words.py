@@ -65,7 +65,7 @@ def bad_count(channels: int) -> str:
     )
 
 
-def lost(names: Sequence[str]) -> str:
+def missing(names: Sequence[str]) -> str:
     """Say which channels are not in the viewer."""
     listed = ", ".join(f"“{name}”" for name in names)
     return f"The image was seen together with {listed}: open that, too."
