@@ -193,6 +193,13 @@ class ImageStack:
                 f"{self._where}: plane {self._position(index)} cannot be read, the "
                 f"data is damaged ({_short(exc)}): copy or export it again"
             ) from exc
+        wanted = self.plane_shape if box is None else _shape_of(box)
+        if plane.shape[:2] != wanted:
+            raise ImageError(
+                f"{self._where}: plane {self._position(index)} has "
+                f"{_sides(plane.shape)} pixels now, not {_sides(wanted)}: the file was "
+                "replaced meanwhile, open it again"
+            )
         if plane.dtype.isnative:
             return plane
         return plane.astype(plane.dtype.newbyteorder("="))
@@ -443,6 +450,15 @@ def open_image(
     except BaseException:
         reader.close()
         raise
+
+
+def _shape_of(box: IntBox) -> tuple[int, int]:
+    y0, x0, y1, x1 = box
+    return y1 - y0, x1 - x0
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape[:2]))
 
 
 def _short(exc: Exception) -> str:

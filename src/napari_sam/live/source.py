@@ -202,12 +202,9 @@ class Source:
             if box is not None:
                 y0, x0, y1, x1 = box
                 part = (*index, slice(y0, y1), slice(x0, x1))
-            pixels = np.asarray(self.data[part])
-            if not self.others:
-                return pixels
-            return np.stack(
-                [pixels, *(np.asarray(other[part]) for other in self.others)], axis=-1
-            )
+            read = [np.asarray(data[part]) for data in (self.data, *self.others)]
+            self._check(read, index, box)
+            return np.stack(read, axis=-1) if self.others else read[0]
         except (NapariSamError, MemoryError):
             raise
         except Exception as error:  # readers raise nearly anything
@@ -216,6 +213,24 @@ class Source:
                 f'the pixels of "{self.name}" at ({where}) cannot be read ({error}): '
                 "check that the file behind this layer is still there"
             ) from error
+
+    def _check(
+        self,
+        read: Sequence[npt.NDArray[Any]],
+        index: tuple[int, ...],
+        box: IntBox | None,
+    ) -> None:
+        """Refuse what is of another size than it was."""
+        y0, x0, y1, x1 = (0, 0, *self.plane_shape) if box is None else box
+        wanted = (y1 - y0, x1 - x0)
+        other = next((one.shape for one in read if one.shape[:2] != wanted), None)
+        if other is not None:
+            where = ", ".join(map(str, index))
+            now, before = (" × ".join(map(str, one[:2])) for one in (other, wanted))
+            raise ImageError(
+                f'the pixels of "{self.name}" at ({where}) are {now} now, not '
+                f"{before}: the file behind this layer was replaced, open it again"
+            )
 
     def contrast(self) -> Normalization:
         """Return what becomes dark and bright, measured where nobody has said it."""
@@ -226,18 +241,30 @@ class Source:
     def normalization(self, mode: Mode) -> Normalization:
         """Find the contrast from at most 16 evenly spaced planes.
 
-        Of large ones from fixed blocks in them.
+        Of large ones from fixed blocks in them. Planes that cannot be read do not
+        count.
+
+        Raises
+        ------
+        ImageError
+            If none can be read.
         """
         return fit_normalization(
             self._sample(), rgb=self.rgb, mode=mode, percentiles=self.percentiles
         )
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
-        count = min(len(self), _SAMPLED_PLANES)
+        count, trouble, any_read = min(len(self), _SAMPLED_PLANES), None, False
         for flat in np.linspace(0, len(self) - 1, count).round().astype(int):
             where = np.unravel_index(flat, self.stack_shape) if self.stack_axes else ()
             index = tuple(int(i) for i in where)
-            yield from self._looked_at(index)
+            try:
+                yield from self._looked_at(index)
+                any_read = True
+            except ImageError as error:
+                trouble = trouble or error
+        if trouble is not None and not any_read:
+            raise trouble
 
     def _looked_at(self, index: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
         """Yield what of a plane decides about the contrast."""

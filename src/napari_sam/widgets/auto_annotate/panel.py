@@ -263,6 +263,7 @@ class AutoAnnotate(QWidget):
         if layer.tracks is not None and layer.tracks in self._viewer.layers:
             lines.append(words.moved(layer.tracks.name))
         most = self.recipe().max_det
+        lines += words.unread(self.session.unread, self._axes)
         lines += words.warnings(layer.results, self._axes, most)
         self.view.say("\n".join(lines))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_sam.types import ImageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -129,20 +131,32 @@ class Run:
     def _next(self) -> None:
         if self._waiting:
             index = self._waiting.pop()
-            work = partial(self.source.plane, index, self._ready.normalization)
-            self._read(work, self._run, self._error)
+            run = partial(self._run, index)
+            self._read(partial(self._plane, index), run, self._error)
 
-    def _run(self, plane: Plane) -> None:
+    def _plane(self, index: tuple[int, ...]) -> Plane | ImageError:
+        """Read a plane; one that is damaged does not end the others."""
+        try:
+            return self.source.plane(index, self._ready.normalization)
+        except ImageError as error:
+            return error
+
+    def _run(self, index: tuple[int, ...], plane: Plane | ImageError) -> None:
         if not self.live or self.objects is None:
             return
         ready = self._ready
+        work = (
+            partial(self.objects.leave_out, index, plane)
+            if isinstance(plane, ImageError)
+            else partial(self.objects.find, plane, ready.model, ready.detector)
+        )
         request = self._lane.submit(
-            partial(self.objects.find, plane, ready.model, ready.detector),
-            slot=("plane", id(self), plane.index),
+            work,
+            slot=("plane", id(self), index),
             priority=self._priority,
             done=lambda result: self._found(request, result),
             failed=self._error,
-            progress=partial(self._reached, plane.index),
+            progress=partial(self._reached, index),
         )
         self._requests.add(request)
 

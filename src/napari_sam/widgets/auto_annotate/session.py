@@ -17,14 +17,14 @@ from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
 from napari_sam.models.protocol import InputDetector, detector_for
 from napari_sam.segment.number import check_link
 from napari_sam.segment.recipe import Recipe
-from napari_sam.types import NapariSamError
+from napari_sam.types import ImageError, NapariSamError
 from napari_sam.widgets.auto_annotate.objects import Objects, axes_of, order
 from napari_sam.widgets.auto_annotate.parts import Parts, broadened, covers
 from napari_sam.widgets.auto_annotate.run import Ready, Run
 from napari_sam.widgets.auto_annotate.state import Listener, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.live.prompting.reading import Look
     from napari_sam.live.source import Source
@@ -59,6 +59,12 @@ class Session:
     def state(self) -> State:
         """What the session is doing."""
         return self._state
+
+    @property
+    def unread(self) -> Mapping[tuple[int, ...], str]:
+        """Planes that could not be read, and why."""
+        found = None if self._run is None else self._run.objects
+        return {} if found is None else dict(found.unread)
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -255,7 +261,10 @@ class Session:
     def _finished(self, run: Run) -> None:
         if self._run is not run:
             return
-        if self._recipe.link != "none" and run.total > 1:
+        unread = self.unread
+        if len(unread) == run.total:
+            self._fail(ImageError(next(iter(unread.values()))))
+        elif self._recipe.link != "none" and run.total > 1:
             self._settle(run, self._recipe)  # now that the whole can be seen
         else:
             self._tell(State("done", run.done, run.total))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from napari_sam.models.catalog import CatalogEntry
     from napari_sam.segment.result import PlaneResult
@@ -131,6 +131,18 @@ def _nothing(where: str) -> str:
         f"No objects found{where}. A lower confidence may find some, or something "
         "else under “Find”."
     )
+
+
+def unread(why: Mapping[tuple[int, ...], str], stack_axes: str) -> list[str]:
+    """Say which planes could not be read; nothing where all could."""
+    if not why:
+        return []
+    first, one = min(why.items()), len(why) == 1
+    return [
+        f"⚠ {planes(len(why), stack_axes)} could not be read and "
+        f"{'has' if one else 'have'} no objects{'' if one else ', the first'}: "
+        f"{first[1]}."
+    ]
 
 
 def warnings(results: Iterable[PlaneResult], stack_axes: str, most: int) -> list[str]:
