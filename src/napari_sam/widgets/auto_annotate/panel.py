@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_sam.widgets.auto_annotate import words
 from napari_sam.widgets.auto_annotate.form import Form
+from napari_sam.widgets.auto_annotate.look_at import LookAt
 from napari_sam.widgets.auto_annotate.looked import Looked
 from napari_sam.widgets.auto_annotate.results import GoneError, Results
 from napari_sam.widgets.auto_annotate.session import Session
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
+    from napari_sam.widgets.auto_annotate.layers import ResultLayer
     from napari_sam.widgets.auto_annotate.state import State
 
 _SETTLE_MS = 120  # a slider that is dragged does not ask at every step
@@ -73,6 +75,8 @@ class AutoAnnotate(QWidget):
         self.view.cancel_button.clicked.connect(self.session.cancel)
         self.sight = Sight(self._viewer, self._looked, post, self._say)
         self.view.fold("What the model sees", self.sight)
+        self.look_at = LookAt(self._viewer)
+        self.view.below.addWidget(self.look_at)
         self.form.image.changed.connect(self._image_changed)
         self._listen(True)
 
@@ -93,15 +97,22 @@ class AutoAnnotate(QWidget):
         """Show how far the run is."""
         for part in (self.form.what, self.sight):
             part.setEnabled(not state.busy)
+        if state.busy or not state.done:
+            self.look_at.clear()
         if state.busy:
             self.view.show_busy(state.share, words.progress(state, self._axes))
             return
         self._show_plan()
         if state.done and self.results.current is not None:
-            self.results.current.tabulate()
-            self.results.current.note(self.session.made_with)
-            self.results.current.show_tracks()
+            self._finish(self.results.current)
         self._show_outcome(state)
+
+    def _finish(self, layer: ResultLayer) -> None:
+        """Add to the objects what is known when all of them are there."""
+        layer.tabulate()
+        layer.note(self.session.made_with)
+        layer.show_tracks()
+        self.look_at.offer(layer.layer, layer.results, self._axes)
 
     def plane_found(self, result: PlaneResult) -> None:
         """Show the objects of one more plane."""

@@ -58,6 +58,8 @@ class View:
         layout.addLayout(buttons)
         layout.addWidget(self._running)
         layout.addWidget(self.status)
+        self.below = QVBoxLayout()
+        layout.addLayout(self.below)
         layout.addStretch(1)
         panel.setMinimumWidth(330)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from napari_sam.models.catalog import CatalogEntry
     from napari_sam.segment.result import PlaneResult
@@ -131,6 +131,55 @@ def _nothing(where: str) -> str:
         f"No objects found{where}. A lower confidence may find some, or something "
         "else under “Find”."
     )
+
+
+_WHY = {
+    "split": "several outlines lie on one of the {noun} before",
+    "merge": "it lies on several of the {noun} before",
+    "gap": "it was missed on the {noun} before",
+    "cut": "two that lie above each other were cut apart here",
+}
+
+
+def to_look_at(numbers: Collection[int]) -> str:
+    """Say how many objects a person should look at.
+
+    Examples
+    --------
+    >>> to_look_at({7})
+    '1 object to look at: linking was unsure of it.'
+    """
+    one = len(numbers) == 1
+    return (
+        f"{len(numbers):,} object{'s' * (not one)} to look at: linking was unsure of "
+        f"{'it' if one else 'them'}."
+    )
+
+
+def why(flag: str, stack_axes: str) -> str:
+    """Say what the flags of an object mean.
+
+    Examples
+    --------
+    >>> why("merge, gap", "Z")
+    'it lies on several of the slice before; it was missed on the slice before'
+    """
+    noun = plane_noun(stack_axes)
+    return "; ".join(_WHY[one].format(noun=noun) for one in flag.split(", "))
+
+
+def place(index: tuple[int, ...], stack_axes: str) -> str:
+    """Name a plane; the first is 1.
+
+    Examples
+    --------
+    >>> place((4,), "Z"), place((0, 4), "TZ")
+    ('slice 5', 't 1, z 5')
+    """
+    if len(index) == 1:
+        return f"{plane_noun(stack_axes)} {index[0] + 1}"
+    pairs = zip(stack_axes.lower(), index, strict=True)
+    return ", ".join(f"{axis} {at + 1}" for axis, at in pairs)
 
 
 def unread(why: Mapping[tuple[int, ...], str], stack_axes: str) -> list[str]:
