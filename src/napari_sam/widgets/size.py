@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 _MOST: Final = 1e9
-_SQUARED: Final = {1: "", 2: "²"}
 
 
 def pixel_of(image: Image) -> float | None:
@@ -96,9 +95,8 @@ class Size:
 
     def _show(self) -> None:
         native: Any = self.box.native
-        unit = "px" if self._pixel is None else "µm"
         native.setDecimals(3 if self._pixel else self._power % 2)
-        native.setSuffix(f" {unit}{_SQUARED[self._power]}")
+        native.setSuffix(" µm" + "²" * (self._power - 1) if self._pixel else " px")
         with self.box.changed.blocked():
             self.box.value = self._pixels * self._each
 
