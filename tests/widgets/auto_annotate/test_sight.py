@@ -115,6 +115,25 @@ def test_another_image_forgets_the_channels_of_the_one_before(
     assert found(panel, qtbot, viewer).data.shape == frames[0].shape
 
 
+def test_an_image_with_another_name_or_other_pixels_is_seen_as_before(
+    panel, viewer, image, frames, qtbot
+):
+    viewer.add_image(frames, name="other")
+    panel.form.image.value = image
+    panel.sight.second.value = viewer.layers["other"]
+    panel.sight.diameter.pixels = 14.0
+    assert panel.sight.settle() == ""
+    image.name = "renamed"
+    assert panel.recipe().channels == ("renamed", "other")
+    seen = panel._looked.seen
+    assert (seen.name, seen.diameter, len(seen.others)) == ("renamed", 14, 1)
+    image.data = frames[:, ::-1].copy()
+    assert panel.sight.settle() == ""
+    seen = panel._looked.seen
+    assert seen.data is image.data
+    assert (seen.diameter, len(seen.others)) == (14, 1)
+
+
 def test_what_was_seen_is_written_into_the_layer(panel, viewer, image, frames, qtbot):
     other = viewer.add_image(frames, name="other")
     panel.form.image.value = image

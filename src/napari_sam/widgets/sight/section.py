@@ -93,6 +93,7 @@ class Sight(QWidget):
         self._image: Image | None = None  # whose channels are offered
         self._watched: list[Image] = []
         self._now: tuple[Any, ...] = ()  # what models see, as it was asked for
+        self._of: Source | None = None  # of what
         self._seen, self._wrong = Seen(), ""
         self._pictured: tuple[Index, tuple[Any, ...]] | None = None
         self._controls()
@@ -321,7 +322,8 @@ class Sight(QWidget):
             self.says.setText(self._wrong)
             return
         pixels = tuple(id(data_of(layer)) for layer in channels)
-        if (pixels, seen) != (self._now or ((id(data_of(image)),), Seen())):
+        before = self._now if source is self._of else ()
+        if (pixels, seen) != (before or ((id(data_of(image)),), Seen())):
             try:
                 looked = self._seen_as(source, channels[1:], seen)
             except NapariSamError as error:
@@ -329,7 +331,7 @@ class Sight(QWidget):
                 return
             self._seen = seen
             self._work.see(looked)
-        self._now, self._seen = (pixels, seen), seen
+        self._now, self._seen, self._of = (pixels, seen), seen, source
         self._show()
 
     def _seen_as(self, source: Source, others: list[Image], seen: Seen) -> Source:
