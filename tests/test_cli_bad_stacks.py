@@ -12,8 +12,15 @@ from skimage.draw import disk
 from typer.testing import CliRunner, Result
 
 from napari_sam.cli import app
+from napari_sam.models.catalog import load_model
 from napari_sam.records import one
-from napari_sam.segment import AnnotationWarning, annotate, fill_between
+from napari_sam.segment import (
+    AnnotationWarning,
+    annotate,
+    fill_between,
+    propagate,
+)
+from napari_sam.types import Prompt
 
 FAST = ["--detector", "threshold", "--device", "cpu"]
 
@@ -169,3 +176,35 @@ def test_an_object_on_every_plane() -> None:
     full, filled = fill_between(labels)
     assert (filled.outlines, filled.in_the_way) == (0, 0)
     np.testing.assert_array_equal(full, labels)
+
+
+def test_it_is_followed_through_every_plane() -> None:
+    stack = column(8) + np.random.default_rng(0).integers(0, 30, (48, 48), np.uint16)
+    model = load_model("pocket", device="cpu")
+    labels = propagate(
+        stack, {1: {5: Prompt(points=[(20, 24)])}}, model=model, axes="ZYX"
+    )
+    assert (labels == 1).any((1, 2)).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*no contrast:napari_sam.segment.AnnotationWarning")
+def test_time_points_without_objects_end_no_track() -> None:
+    pytest.importorskip("laptrack")
+    labels, objects = annotate(
+        column(6, without=(2,)),
+        axes="TYX",
+        detector="threshold",
+        link="time",
+        device="cpu",
+    )
+    assert labels.any((1, 2)).tolist() == [True, True, False, True, True, True]
+    assert set(objects["track"]) == {1}
+    nothing, none = annotate(
+        column(3, without=(0, 1, 2)),
+        axes="TYX",
+        detector="threshold",
+        link="time",
+        device="cpu",
+    )
+    assert not nothing.any()
+    assert len(none["id"]) == 0
