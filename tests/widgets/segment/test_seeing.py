@@ -171,6 +171,20 @@ def test_other_images_become_green_and_blue(clicked, viewer, frames, qtbot):
     assert clicked.bridge.session.source.others == ()
 
 
+def test_a_line_says_how_large_objects_are(clicked, viewer, qtbot):
+    desk, session = clicked.bridge.desk, clicked.bridge.session
+    assert desk.tool == "click"
+    clicked.seeing.from_line.click()
+    layer = viewer.layers["Diameter"]
+    assert desk.tool is None
+    layer.add(np.array([[0, 20, 20], [0, 20, 44]]), shape_type="line")
+    qtbot.waitUntil(lambda: "Diameter" not in viewer.layers, timeout=5_000)
+    assert desk.tool == "click"
+    qtbot.waitUntil(lambda: session.source.diameter == 24, timeout=5_000)
+    answered(clicked, qtbot)  # what is open is asked anew
+    assert clicked.form.image.value is desk.image
+
+
 def test_objects_stay_when_the_image_is_seen_otherwise(clicked, qtbot):
     clicked.bridge.add()
     store = clicked.bridge.session.store
