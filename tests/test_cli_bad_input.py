@@ -184,6 +184,8 @@ OPTIONS = {
     "detector": (["--detector", "cats"], ["cats", "nuclei"]),
     "device": (["--device", "abacus"], ["abacus", "cpu"]),
     "format": (["--format", "tiff,voc"], ["voc", "yolo"]),
+    "percentiles": (["--percentiles", "1:200"], ["--percentiles", "0 and 100"]),
+    "ranges": (["--ranges", "900:100"], ["--ranges", "lower and a higher", "900:100"]),
     "conf": (["--conf", "3"], ["--conf", "3"]),
     "max-det": (["--max-det", "0"], ["--max-det", "0"]),
     "max-det text": (["--max-det", "many"], ["--max-det"]),

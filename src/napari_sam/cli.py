@@ -103,6 +103,20 @@ def annotate(
     model: Annotated[
         str, typer.Option(help="What outlines objects: see `models list`.")
     ] = "pocket",
+    percentiles: Annotated[
+        str,
+        typer.Option(
+            help="What becomes dark and bright for the models, in percent of all "
+            "intensities."
+        ),
+    ] = "0.5:99.8",
+    ranges: Annotated[
+        str | None,
+        typer.Option(
+            help="The intensities that become dark and bright, instead: 100:4000, or "
+            "with several channels 100:4000,0:900."
+        ),
+    ] = None,
     detector: Annotated[
         str, typer.Option(help="What finds objects: see `models list`.")
     ] = "nuclei",
@@ -233,6 +247,8 @@ def annotate(
             axes=axes,
             channels=_channels(channels),
             normalization=normalization,
+            percentiles=percentiles,
+            ranges=ranges,
             detector=detector,
             model=model,
             device=device,

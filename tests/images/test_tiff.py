@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_sam.images import open_image
+from napari_sam.images import Normalization, open_image
 from napari_sam.types import ImageError
 
 if TYPE_CHECKING:
@@ -252,6 +252,54 @@ def test_pyramids_are_read_at_full_resolution(tmp_path: Path) -> None:
         writer.write(PLAIN[0, ::2, ::2], subfiletype=1, tile=(16, 16))
     with open_image(path) as stack:
         np.testing.assert_array_equal(stack.read(), PLAIN[0])
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_pyramid_gives_its_smaller_sizes(
+    tmp_path: Path, colour: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sam.images.planes.LARGE", 100)
+    path, axes = tmp_path / "a.ome.tif", "ZYXS" if colour else "ZYX"
+    shape = (3, 130, 96, 3) if colour else (3, 130, 96)
+    whole = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    kind = "rgb" if colour else "minisblack"
+    with tifffile.TiffWriter(path) as writer:
+        options = {"tile": (16, 16), "photometric": kind, "compression": "zlib"}
+        writer.write(whole, subifds=2, metadata={"axes": axes}, **options)
+        writer.write(whole[:, ::2, ::2], subfiletype=1, **options)
+        writer.write(whole[:, ::4, ::4], subfiletype=1, **options)
+    with open_image(path) as stack:
+        assert stack.axes == axes
+        plane = stack.plane((1,), Normalization("stack", ((0.0, 255.0),)))
+        found = dict(plane.coarser)
+        assert list(found) == [2, 4]
+        for factor, coarse in found.items():
+            wanted = whole[1, ::factor, ::factor]
+            wanted = wanted if colour else np.stack([wanted] * 3, axis=-1)
+            np.testing.assert_array_equal(coarse.pixels, wanted)
+            part = coarse.crop((3, 5, 17, 20)).pixels
+            np.testing.assert_array_equal(part, wanted[3:17, 5:20])
+
+
+def test_a_damaged_smaller_size_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_sam.images.planes.LARGE", 100)
+    path = tmp_path / "a.ome.tif"
+    noise = np.random.default_rng(0).integers(0, 255, (128, 96)).astype(np.uint8)
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(noise, subifds=1, tile=(16, 16), compression="zlib")
+        writer.write(noise[::2, ::2], subfiletype=1, tile=(16, 16), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        start = tiff.series[0].levels[1].keyframe.dataoffsets[0]
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(b"\0" * 20)
+    with open_image(path) as stack:
+        np.testing.assert_array_equal(stack.read(), noise)
+        ((_, coarse),) = stack.plane((), stack.normalization()).coarser
+        with pytest.raises(ImageError, match="the data is damaged"):
+            coarse.crop((0, 0, 8, 8))
 
 
 def test_pages_written_one_by_one_are_a_stack(tmp_path: Path) -> None:

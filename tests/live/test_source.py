@@ -139,3 +139,31 @@ def test_channels_that_do_not_fit_are_refused(frames):
     colour = Source.from_layer(Image(np.zeros((4, 5, 3), np.uint8), rgb=True, name="c"))
     with pytest.raises(ImageError, match="it is in colour"):
         colour.seen([source])
+
+
+def test_slices_that_cannot_be_read_do_not_count_for_the_contrast(frames):
+    class Spoiled:
+        bad = (1,)
+
+        def __getitem__(self, key):
+            if key in [(n,) for n in self.bad]:
+                raise OSError("rubbish")
+            return frames[key]
+
+    data = Spoiled()
+    source = Source(data, "spoiled", frames.shape, "Z", False)
+    others = frames[[0, 2, 3]]
+    assert source.contrast() == Source(others, "", others.shape, "Z", False).contrast()
+    data.bad = (0, 1, 2, 3)
+    with pytest.raises(ImageError, match=r"at \(0\) cannot be read \(rubbish\)"):
+        source.contrast()
+
+
+def test_pixels_of_another_shape_are_refused(frames):
+    class Replaced:
+        def __getitem__(self, key):
+            return frames[key][..., :30]
+
+    source = Source(Replaced(), "replaced", frames.shape, "Z", False)
+    with pytest.raises(ImageError, match=r"at \(2\) are 96 × 30 now, not 96 × 112"):
+        source.read((2,))

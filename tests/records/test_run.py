@@ -1,6 +1,7 @@
 import contextlib
 import csv
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pycocotools.coco import COCO
 from napari_sam.records.report import Progress
 from napari_sam.records.run import run
 from napari_sam.records.work import Workspace
-from napari_sam.segment.recipe import Recipe
+from napari_sam.segment.recipe import Recipe, make_recipe
 from napari_sam.types import OutputError
 
 Writer = Callable[..., Path]
@@ -209,6 +210,45 @@ def test_other_options_are_refused_unless_overwritten(
     # From here on these are the options.
     again = run([one], output, other, formats=formats)
     assert again.inputs[0].status == "skipped"
+
+
+def test_a_run_of_an_older_version_goes_on(write_discs: Writer, tmp_path: Path) -> None:
+    """Its file knows nothing of options that came later."""
+    image, output = write_discs("stack.tif", (3, 64, 64), axes="ZYX"), tmp_path / "out"
+    recipe = Recipe(detector="threshold", device="cpu")
+    assert run([image], output, recipe).ok
+    written = Workspace(output).record()
+    assert written is not None
+    old = json.loads((Path(__file__).parent / "run_0_1_0.json").read_text())
+    lacking = written.options.keys() - old["options"].keys()
+    assert {"percentiles", "ranges"} <= lacking
+    for name in ("model weights", "detector weights"):  # not of another version
+        old["options"][name] = written.options[name]
+    file = output / ".work" / "run.json"
+    file.write_text(json.dumps(old))
+    with pytest.raises(OutputError, match=r"\(percentiles was .*99\.8, now 1.0,99.0\)"):
+        run([image], output, recipe.model_copy(update={"percentiles": (1.0, 99.0)}))
+    report = run([image], output, recipe)
+    assert [one.status for one in report.inputs] == ["skipped"]
+    again = Workspace(output).record()
+    assert again is not None and again.options == written.options
+
+
+def test_contrast_that_is_fixed_is_kept_with_the_results(
+    write_discs: Writer, tmp_path: Path
+) -> None:
+    image, output = write_discs("a.tif"), tmp_path / "out"
+    fixed = make_recipe(detector="threshold", device="cpu", ranges="2000:3000")
+    assert run([image], output, fixed).inputs[0].objects == 0  # all of it is dark
+    known = (
+        Workspace(output).input("a").record()
+        or Workspace(output).input("a.tif").record()
+    )
+    assert known is not None
+    assert known.normalization["ranges"] == [[2000.0, 3000.0]]
+    two = make_recipe(detector="threshold", device="cpu", ranges="1:2,3:4")
+    report = run([image], tmp_path / "two", two)
+    assert "contrast is given for 2 channels" in report.inputs[0].message
 
 
 def test_another_device_is_no_other_option(

@@ -91,7 +91,7 @@ def test_auto_annotate_asks_what_to_look_for(auto, yoloe, qtbot, viewer):
     assert auto.session.state.phase == "idle"
     seeking.words.value = " blob,  Zellkern 核, blob"
     assert auto.form.recipe().words == ("blob", "Zellkern 核")
-    auto.form.conf.value, auto.form.min_area.value = 0.05, 0
+    auto.form.conf.value, auto.form.smallest.pixels = 0.05, 0
     auto.try_slice()
     qtbot.waitUntil(lambda: not auto.session.state.busy, timeout=WAIT_MS)
     (labels,) = (layer for layer in viewer.layers if isinstance(layer, Labels))

@@ -8,7 +8,7 @@ to the model wherever it lies.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from napari_sam.types import IntBox
 
 Mode = Literal["stack", "plane"]
+PERCENTILES: Final = (0.5, 99.8)
+"""In percent: what becomes dark, and what bright."""
 
 # At most this many pixels of a plane enter the percentiles: far more than
 # percentiles of this kind need, and a bound on time for very large planes.
@@ -46,7 +48,7 @@ class Normalization:
 
     mode: Mode = "stack"
     ranges: tuple[tuple[float, float], ...] | None = None
-    percentiles: tuple[float, float] = (0.5, 99.8)
+    percentiles: tuple[float, float] = PERCENTILES
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -69,7 +71,7 @@ def fit_normalization(
     *,
     rgb: bool = False,
     mode: Mode = "stack",
-    percentiles: tuple[float, float] = (0.5, 99.8),
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> Normalization:
     """Find contrast ranges for planes that belong together.
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from napari_sam.images.axes import Understanding, understand
 from napari_sam.images.channels import choose_channels
 from napari_sam.images.normalization import (
+    PERCENTILES,
     Mode,
     Normalization,
     fit_normalization,
@@ -192,6 +193,13 @@ class ImageStack:
                 f"{self._where}: plane {self._position(index)} cannot be read, the "
                 f"data is damaged ({_short(exc)}): copy or export it again"
             ) from exc
+        wanted = self.plane_shape if box is None else _shape_of(box)
+        if plane.shape[:2] != wanted:
+            raise ImageError(
+                f"{self._where}: plane {self._position(index)} has "
+                f"{_sides(plane.shape)} pixels now, not {_sides(wanted)}: the file was "
+                "replaced meanwhile, open it again"
+            )
         if plane.dtype.isnative:
             return plane
         return plane.astype(plane.dtype.newbyteorder("="))
@@ -223,12 +231,16 @@ class ImageStack:
         part = self._reader.read(key)
         return part.transpose([left.index(a) for a in "YXS" if a in left])
 
-    def normalization(self, mode: Mode = "stack") -> Normalization:
+    def normalization(
+        self, mode: Mode = "stack", percentiles: tuple[float, float] = PERCENTILES
+    ) -> Normalization:
         """Find the contrast from at most 16 fixed, evenly spaced planes.
 
         Of large ones from fixed blocks in them.
         """
-        return fit_normalization(self._sample(), rgb=self.rgb, mode=mode)
+        return fit_normalization(
+            self._sample(), rgb=self.rgb, mode=mode, percentiles=percentiles
+        )
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
         count = min(len(self), _SAMPLED_PLANES)
@@ -438,6 +450,15 @@ def open_image(
     except BaseException:
         reader.close()
         raise
+
+
+def _shape_of(box: IntBox) -> tuple[int, int]:
+    y0, x0, y1, x1 = box
+    return y1 - y0, x1 - x0
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape[:2]))
 
 
 def _short(exc: Exception) -> str:

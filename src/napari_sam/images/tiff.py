@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
+from napari_sam.images.planes import smaller_by
 from napari_sam.images.tiffmeta import channel_names, pixel_size
 from napari_sam.types import ImageError
 
@@ -29,7 +30,7 @@ _LARGE_PAGE = 2**25  # bytes; parts of larger pages are read without the rest
 
 
 class TiffReader:
-    """The first image of a TIFF file at full resolution.
+    """The first image of a TIFF file, and its smaller sizes if it is a pyramid.
 
     A plane costs the memory of the pages it lies on, and nothing of the
     file's size: pages are found through the file's directory, or computed
@@ -104,6 +105,21 @@ class TiffReader:
         self._trail = self.shape[self._lead :]
         self._block = series.dataoffset
         self._check_complete()
+        self.coarser = tuple(self._levels(series))
+
+    def _levels(self, series: tifffile.TiffPageSeries) -> Iterator[tuple[int, Reader]]:
+        """Yield the smaller sizes of a pyramid (SubIFDs, or pages of their own)."""
+        axes = str(series.axes)
+        if not axes.endswith(("YX", "YXS")):
+            return
+        planes = len(axes.removesuffix("S"))
+        for level in series.levels[1:]:
+            factor = smaller_by(self.shape[:planes], level.shape[:planes])
+            same = level.dtype == self.dtype and level.shape[planes:] == tuple(
+                self.shape[planes:]
+            )
+            if factor is not None and same and level.axes == axes:
+                yield factor, _Level(level, self)
 
     def _leading_axes(self) -> int:
         """Return how many of the first axes are spread over pages."""
@@ -249,6 +265,30 @@ class TiffReader:
             f"{self._path}: the TIFF file is damaged or cut short, {what}: "
             "copy or export it again"
         )
+
+
+class _Level:
+    """One of the smaller sizes, in pieces that are decoded when they are asked for."""
+
+    def __init__(self, series: tifffile.TiffPageSeries, whole: TiffReader) -> None:
+        self.shape = tuple(int(n) for n in series.shape)
+        self.dtype, self.axes, self.origin = whole.dtype, whole.axes, whole.origin
+        self.channel_names, self.pixel_size = whole.channel_names, whole.pixel_size
+        self.notes: tuple[str, ...] = ()
+        self.coarser: tuple[tuple[int, Reader], ...] = ()
+        self._series = series
+        self._array: Any = None
+
+    def read(self, key: Key) -> npt.NDArray[Any]:
+        import zarr
+
+        with _silent():
+            if self._array is None:
+                self._array = zarr.open_array(self._series.aszarr(level=0), mode="r")
+            return np.asarray(self._array[key])
+
+    def close(self) -> None:
+        self._array = None
 
 
 def _pieces(page: Any, shape: tuple[int, ...]) -> Any:

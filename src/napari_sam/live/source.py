@@ -21,6 +21,7 @@ from napari_sam.images import (
 )
 from napari_sam.images.axes import letter_of
 from napari_sam.images.channels import MAX_CHANNELS
+from napari_sam.images.normalization import PERCENTILES
 from napari_sam.images.planes import LargePlane, is_large, sample_boxes, smaller_by
 from napari_sam.types import ImageError, NapariSamError
 
@@ -56,6 +57,10 @@ class Source:
         Whether all planes have the same contrast.
     ranges : tuple of (low, high), optional
         What becomes dark and bright, for each channel; None: it is measured.
+    percentiles : (low, high)
+        In percent: what the contrast is measured by.
+    diameter : float, optional
+        Of a typical object, in pixels.
     coarser : tuple of (int, array-like)
         Further levels of a pyramid: how many times smaller in Y and X.
     scale : tuple of float
@@ -70,6 +75,8 @@ class Source:
     others: tuple[Any, ...] = ()
     mode: Mode = "stack"
     ranges: tuple[tuple[float, float], ...] | None = None
+    percentiles: tuple[float, float] = PERCENTILES
+    diameter: float | None = None
     coarser: tuple[tuple[int, Any], ...] = ()
     scale: tuple[float, ...] = ()
 
@@ -110,6 +117,8 @@ class Source:
         others: Sequence[Source] = (),
         mode: Mode = "stack",
         ranges: Sequence[tuple[float, float]] | None = None,
+        percentiles: tuple[float, float] = PERCENTILES,
+        diameter: float | None = None,
     ) -> Source:
         """Return the same image, to be shown to models in another way.
 
@@ -120,6 +129,10 @@ class Source:
         mode : {"stack", "plane"}
         ranges : sequence of (low, high), optional
             In raw intensities, for each channel; instead of `mode`.
+        percentiles : (low, high)
+            In percent: what the contrast is measured by.
+        diameter : float, optional
+            Of a typical object, in pixels.
 
         Raises
         ------
@@ -140,6 +153,8 @@ class Source:
             others=tuple(other.data for other in others),
             mode=mode,
             ranges=None if ranges is None else tuple(ranges),
+            percentiles=percentiles,
+            diameter=diameter,
             # The levels of the other images may be others.
             coarser=() if others else self.coarser,
         )
@@ -187,12 +202,9 @@ class Source:
             if box is not None:
                 y0, x0, y1, x1 = box
                 part = (*index, slice(y0, y1), slice(x0, x1))
-            pixels = np.asarray(self.data[part])
-            if not self.others:
-                return pixels
-            return np.stack(
-                [pixels, *(np.asarray(other[part]) for other in self.others)], axis=-1
-            )
+            read = [np.asarray(data[part]) for data in (self.data, *self.others)]
+            self._check(read, index, box)
+            return np.stack(read, axis=-1) if self.others else read[0]
         except (NapariSamError, MemoryError):
             raise
         except Exception as error:  # readers raise nearly anything
@@ -201,6 +213,24 @@ class Source:
                 f'the pixels of "{self.name}" at ({where}) cannot be read ({error}): '
                 "check that the file behind this layer is still there"
             ) from error
+
+    def _check(
+        self,
+        read: Sequence[npt.NDArray[Any]],
+        index: tuple[int, ...],
+        box: IntBox | None,
+    ) -> None:
+        """Refuse what is of another size than it was."""
+        y0, x0, y1, x1 = (0, 0, *self.plane_shape) if box is None else box
+        wanted = (y1 - y0, x1 - x0)
+        other = next((one.shape for one in read if one.shape[:2] != wanted), None)
+        if other is not None:
+            where = ", ".join(map(str, index))
+            now, before = (" × ".join(map(str, one[:2])) for one in (other, wanted))
+            raise ImageError(
+                f'the pixels of "{self.name}" at ({where}) are {now} now, not '
+                f"{before}: the file behind this layer was replaced, open it again"
+            )
 
     def contrast(self) -> Normalization:
         """Return what becomes dark and bright, measured where nobody has said it."""
@@ -211,19 +241,37 @@ class Source:
     def normalization(self, mode: Mode) -> Normalization:
         """Find the contrast from at most 16 evenly spaced planes.
 
-        Of large ones from fixed blocks in them.
+        Of large ones from fixed blocks in them. Planes that cannot be read do not
+        count.
+
+        Raises
+        ------
+        ImageError
+            If none can be read.
         """
-        return fit_normalization(self._sample(), rgb=self.rgb, mode=mode)
+        return fit_normalization(
+            self._sample(), rgb=self.rgb, mode=mode, percentiles=self.percentiles
+        )
 
     def _sample(self) -> Iterator[npt.NDArray[Any]]:
-        count = min(len(self), _SAMPLED_PLANES)
+        count, trouble, any_read = min(len(self), _SAMPLED_PLANES), None, False
         for flat in np.linspace(0, len(self) - 1, count).round().astype(int):
             where = np.unravel_index(flat, self.stack_shape) if self.stack_axes else ()
             index = tuple(int(i) for i in where)
-            if self.is_large:
-                yield from (self.read(index, b) for b in sample_boxes(self.plane_shape))
-            else:
-                yield self.read(index)
+            try:
+                yield from self._looked_at(index)
+                any_read = True
+            except ImageError as error:
+                trouble = trouble or error
+        if trouble is not None and not any_read:
+            raise trouble
+
+    def _looked_at(self, index: tuple[int, ...]) -> Iterator[npt.NDArray[Any]]:
+        """Yield what of a plane decides about the contrast."""
+        if self.is_large:
+            yield from (self.read(index, b) for b in sample_boxes(self.plane_shape))
+        else:
+            yield self.read(index)
 
     def stack(self) -> ImageStack:
         """Return the same image as other rooms see it.
@@ -243,10 +291,21 @@ class Source:
 
     def plane(self, index: tuple[int, ...], normalization: Normalization) -> Plane:
         """Return one plane as a model sees it; a large one is read part by part."""
-        if self.is_large and normalization.ranges is not None:
-            return self._lazy(index, normalization)
-        pixels = self.read(index)
-        return make_plane(pixels, normalization, rgb=self.rgb, index=index)
+        if not self.is_large:
+            return make_plane(
+                self.read(index),
+                normalization,
+                rgb=self.rgb,
+                index=index,
+                diameter=self.diameter,
+            )
+        if normalization.ranges is None:
+            normalization = fit_normalization(
+                self._looked_at(index),
+                rgb=self.rgb,
+                percentiles=normalization.percentiles,
+            )
+        return self._lazy(index, normalization)
 
     def _lazy(self, index: tuple[int, ...], normalization: Normalization) -> LargePlane:
         axes = len(self.shape)
@@ -260,6 +319,7 @@ class Source:
             normalization,
             rgb=self.rgb,
             index=index,
+            diameter=self.diameter,
             coarser=tuple((f, one._lazy(index, normalization)) for f, one in smaller),
         )
 

@@ -91,7 +91,11 @@ def annotate_input(
         check_link(recipe, stack.stack_axes, str(item.path))
         detector = detector_for(detector, str(item.relative), stack)
         job = _Job(item, stack, work, recipe, model, detector, tell)
-        return job.finish(layout, job.begin(stamp, known))
+        try:
+            return job.finish(layout, job.begin(stamp, known))
+        except ImageError:
+            job.check_unchanged(stamp)  # that says more
+            raise
 
 
 def _check_change(
@@ -153,7 +157,7 @@ class _Job:
         if known is None:
             # Whatever is there was made from something else.
             self.work.remove_planes()
-            contrast = stack.normalization(self.recipe.normalization)
+            contrast = self.recipe.contrast(stack)
         else:
             contrast = Normalization.from_dict(known.normalization)
         record = InputRecord(
@@ -184,6 +188,7 @@ class _Job:
             self.recipe,
             self.stack.pixel_size,
         )
+        self.check_unchanged(record.fingerprint)
         record.truncated = len(found.truncated)
         record.objects = sum(
             int(np.count_nonzero(one.ids)) for one in numbers.linked.values()
@@ -222,6 +227,24 @@ class _Job:
             record.objects,
             tuple(record.warnings),
         )
+
+    def check_unchanged(self, stamp: str) -> None:
+        """Refuse planes of which some are of another file than others.
+
+        Raises
+        ------
+        ImageError
+            If the file is another one than when it was opened.
+        """
+        try:
+            same = fingerprint(self.item.path) == stamp
+        except OSError:
+            same = False
+        if not same:
+            raise ImageError(
+                f"{self.item.path} was changed or replaced while it was annotated: "
+                "nothing was written for it, run the same command again"
+            )
 
     def _annotate(self, record: InputRecord, contrast: Normalization) -> None:
         planes = record.planes

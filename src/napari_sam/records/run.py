@@ -168,13 +168,14 @@ def _start(
         if not overwrite:
             raise
         earlier = None
-    same = earlier is not None and earlier.options == options
+    before = {} if earlier is None else _filled(earlier.options)
+    same = earlier is not None and before == options
     if earlier is None and not overwrite:
         _refuse_foreign(layout)
     if earlier is not None and not same and not overwrite:
         raise OutputError(
             f"{layout.output} holds results made with other options "
-            f"({_differences(earlier.options, options)}): add --overwrite to replace "
+            f"({_differences(before, options)}): add --overwrite to replace "
             "them, or choose another folder with --output"
         )
     if earlier is None or not same or (overwrite and earlier.finished):
@@ -210,6 +211,15 @@ def _refuse_foreign(layout: Layout) -> None:
                 f"{place} is there already and not from a run that can go on: add "
                 "--overwrite to replace it, or choose another folder with --output"
             )
+
+
+def _filled(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of an older run with those that were not there yet.
+
+    It ran as if they had been what they are if nobody says anything.
+    """
+    usual = Recipe().model_dump(mode="json", exclude={"device"})
+    return {**usual, **options}
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -287,7 +287,7 @@ def _find(
     model, detector = load_parts(recipe, model, detector)
     name = stack.name if stack.path is None else stem_of(stack.path)
     detector = detector_for(detector, name, stack)
-    normalization = stack.normalization(recipe.normalization)
+    normalization = recipe.contrast(stack)
     diameter = stack.pixels_of(recipe.diameter)
     recipe = recipe.sized(diameter)
     linker = new_linker(stack.stack_axes, recipe)

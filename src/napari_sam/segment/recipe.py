@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import (
@@ -22,8 +22,13 @@ from pydantic import (
     field_validator,
 )
 
+from napari_sam.images.normalization import PERCENTILES, Normalization
+from napari_sam.images.spans import parse_spans
 from napari_sam.images.units import parse_length
 from napari_sam.types import NapariSamError
+
+if TYPE_CHECKING:
+    from napari_sam.images import ImageStack
 
 Link = Literal["none", "stack", "time"]
 
@@ -68,6 +73,28 @@ def _as_distance(value: object) -> object:
     return f"{float(match[1]):g} {'px' if match[2] in ('', 'px') else 'µm'}"
 
 
+def _as_spans(value: object) -> object:
+    """Take "100:4000,0:900" for ((100, 4000), (0, 900))."""
+    return parse_spans(value) if isinstance(value, str) else value
+
+
+def _as_span(value: object) -> object:
+    spans = _as_spans(value)
+    if not isinstance(value, str):
+        return spans
+    if not isinstance(spans, tuple) or len(spans) != 1:
+        raise ValueError("must be one pair of numbers such as 0.5:99.8")
+    return spans[0]
+
+
+def _check_span(value: tuple[float, float]) -> tuple[float, float]:
+    low, high = value
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("must be a lower and a higher number, such as 100:4000")
+    return value
+
+
+Span = Annotated[tuple[float, float], AfterValidator(_check_span)]
 Fraction = Annotated[float, AfterValidator(_check_fraction)]
 Index = Annotated[int, Field(ge=0, strict=True)]
 Word = Annotated[str, Field(min_length=1)]
@@ -93,6 +120,16 @@ class Recipe(BaseModel):
     normalization: Literal["stack", "plane"] = Field(
         default="stack",
         description="Contrast: one range for the whole stack, or one per plane.",
+    )
+    percentiles: Annotated[Span, BeforeValidator(_as_span)] = Field(
+        default=PERCENTILES,
+        description="What becomes dark and what bright, in percent of all "
+        "intensities: 0.5:99.8.",
+    )
+    ranges: Annotated[tuple[Span, ...] | None, BeforeValidator(_as_spans)] = Field(
+        default=None,
+        description="The intensities that become dark and bright, 100:4000, one pair "
+        "for each channel, instead of those that are measured.",
     )
     detector: str = Field(
         default="nuclei",
@@ -227,6 +264,25 @@ class Recipe(BaseModel):
                 "max_area": math.ceil(most) if self.max_area is None else self.max_area,
             }
         )
+
+    def contrast(self, stack: ImageStack) -> Normalization:
+        """Return what becomes dark and bright in a stack, measured or as said.
+
+        Raises
+        ------
+        ImageError
+            If the stack cannot be read.
+        """
+        if self.ranges is not None:
+            return Normalization("stack", self.ranges, self.percentiles)
+        return stack.normalization(self.normalization, self.percentiles)
+
+    @field_validator("percentiles")
+    @classmethod
+    def _check_percent(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1] <= 100:
+            raise ValueError("must lie between 0 and 100")
+        return value
 
     @field_validator("axes")
     @classmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from napari_sam.models.lane import checkpoint
 from napari_sam.models.tiles import shifted
 from napari_sam.segment.proposals import Clicks, Proposals
 from napari_sam.types import Mask
@@ -171,6 +172,7 @@ def _whole(seen: Iterable[_Sighting]) -> _Index:
     """Take each object once; the tile in whose core it lies has the first say."""
     objects = _Index()
     for one in sorted(seen, key=lambda one: (not one.own, -one.score)):
+        checkpoint()
         others = objects.beside(one)
         if one.own:
             again = any(one.mask.iou(other.mask) > _SAME for other in others)
@@ -199,6 +201,7 @@ def _joined(grid: Grid, pieces: Sequence[_Sighting]) -> Iterator[_Sighting]:
     index = _Index()
     groups: dict[int, list[_Sighting]] = {}  # by the source of each of their pieces
     for piece in pieces:
+        checkpoint()
         group = [piece]
         for other in index.beside(piece):
             theirs = groups[other.source]

@@ -151,6 +151,49 @@ def test_what_a_person_drew_stays_and_leads_on(pump, ready, following, truth):
     assert iou(again, found.full(truth.shape[1:])) < 0.1
 
 
+def test_a_correction_runs_only_its_object_and_only_beyond_it(
+    pump, ready, following, truth
+):
+    number = long_one(truth)
+    following.start(Wanted(following.here()))
+    pump.until(ended(following))
+    before = ready.store.labels.copy()
+    assert not following.corrected()
+    # On a slice further on it has run onto another nucleus: that one is meant.
+    other = next(
+        n
+        for n in following.here()
+        if n != number and (truth[4:] == n).any((1, 2)).all()
+    )
+    change = ready.store.delete([other])
+    ready.edit(change)
+    following.touched(change)
+    drawn = Mask.from_array(truth[5] == other)
+    change = ready.store.add((5,), drawn, Rule.KEEP, object_id=number)
+    ready.edit(change)
+    following.touched(change)
+    assert not following.corrected()  # it is not on the slice on screen
+    ready.look_at((5,))
+    assert following.corrected() == (number,)
+    between = ready.store.labels.copy()
+
+    assert following.go_on(0) == ""
+    assert (following.state.objects, following.state.total) == (1, 2)
+    pump.until(ended(following))
+    assert not following.corrected()
+    after = ready.store.labels
+    np.testing.assert_array_equal(after[:6], between[:6])
+    again = ready.store.mask_of(number, (7,)).full(truth.shape[1:])
+    assert iou(again, truth[7] == other) > 0.5
+    others = (before != number) & (before != other) & (before != 0)
+    np.testing.assert_array_equal(after[others], before[others])
+    # A correction that is taken back is none.
+    ready.undo()
+    ready.undo()
+    ready.undo()
+    np.testing.assert_array_equal(ready.store.labels, before)
+
+
 def test_other_objects_keep_their_pixels(pump, ready, following, truth):
     number = long_one(truth)
     in_the_way = ready.store.add((4,), Mask.from_array(truth[4] == number), Rule.KEEP)

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from napari_sam.live.source import Source
+from napari_sam.models.pocket.model import PocketModel
+from napari_sam.models.tiles import Tiling
 from napari_sam.segment import annotate, make_recipe
+from napari_sam.widgets.auto_annotate import words
 from napari_sam.widgets.auto_annotate.session import Session, say
 
 
@@ -92,6 +95,44 @@ def test_the_rest_is_estimated_after_the_first_slice(pump, session, listener, so
     assert [state.done for state in running] == [0, 1, 2, 3, 4]
     assert running[0].seconds_left is None
     assert all(state.seconds_left > 0 for state in running[1:4])
+
+
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Planes are large for the built-in model: it sees them in tiles of 64 pixels."""
+    tiling = Tiling(side=64, whole=64, small=16, large=64, most=2)
+    monkeypatch.setattr(PocketModel, "tiling", tiling)
+
+
+def test_it_is_told_how_far_a_large_plane_is(pump, session, listener, in_tiles, frames):
+    plane = np.tile(frames[0], (3, 3))
+    session.find_all(Source(plane, "wide", plane.shape, "", False), make_recipe())
+    pump.until(ended(session))
+    running = [state for state in listener.states if state.phase == "running"]
+    parts = [state.part for state in running if state.part]
+    assert len(parts) > 5
+    assert parts == sorted(parts)
+    assert parts[-1] < 1
+    assert all(state.seconds_left > 0 for state in running if state.part)
+    assert all(state.share == state.part for state in running if state.part)
+    assert session.state.phase == "done"
+
+
+def test_a_large_plane_is_given_up_at_once(pump, session, listener, in_tiles, frames):
+    plane = np.tile(frames[0], (6, 6))
+    session.find_all(Source(plane, "wide", plane.shape, "", False), make_recipe())
+    pump.until(lambda: session.state.part > 0)
+    session.cancel()
+    assert session.state.phase == "stopped"
+    # What is asked next does not wait for the rest of the plane.
+    asked = len(listener.states)
+    session.try_plane(
+        Source(frames[0], "small", frames[0].shape, "", False), (), make_recipe()
+    )
+    pump.until(ended(session))
+    assert session.state.phase == "done"
+    assert [result.labels.shape for result in listener.found] == [frames[0].shape]
+    assert all(state.total == 1 for state in listener.states[asked:])
 
 
 def test_one_slice_is_tried(pump, session, listener, source):
@@ -206,28 +247,67 @@ def test_a_detector_is_tried_as_soon_as_it_is_chosen(pump, session, listener, tm
     assert listener.classes == [("object",)]
 
 
-def test_a_slice_that_cannot_be_read_ends_the_run_and_keeps_the_others(
-    pump, session, listener, frames
+class Broken:
+    """Frames of which some cannot be read."""
+
+    def __init__(self, frames, *bad):
+        self.frames, self.bad = frames, bad
+
+    def __getitem__(self, key):
+        if key[0] in self.bad:
+            raise OSError("the disk is gone")
+        return self.frames[key]
+
+
+@pytest.mark.parametrize("link", ["none", "stack"])
+def test_a_slice_that_cannot_be_read_leaves_the_others(
+    pump, session, listener, frames, link
 ):
-    class Broken:
-        asked: list[tuple[int, ...]] = []  # noqa: RUF012
+    source = Source(Broken(frames, 0, 2), "far away", frames.shape, "Z", False)
+    session.find_all(source, make_recipe(link=link, min_planes=1))
+    pump.until(ended(session))
+    assert session.state.phase == "done", session.state.error
+    assert [result.labels.any() for result in listener.found] == [
+        *(False, True),
+        *(False, True),
+    ]
+    assert list(session.unread) == [(0,), (2,)]
+    assert "the disk is gone" in session.unread[0,]
+    (line,) = words.unread(session.unread, "Z")
+    assert line.startswith("⚠ 2 slices could not be read and have no objects")
+    assert session.apply(make_recipe(conf=0.5, link=link, min_planes=1))
+    seen = len(listener.settlements)
+    pump.until(lambda: len(listener.settlements) > seen)
+    assert len(listener.settlements[-1]) == 4
 
-        def __getitem__(self, key):
-            self.asked.append(key)
-            # Once for the contrast it is still there.
-            if key == (2,) and self.asked.count(key) > 1:
-                raise OSError("the disk is gone")
-            return frames[key]
 
-    source = Source(Broken(), "far away", frames.shape, "Z", False)
+def test_where_no_slice_can_be_read_it_says_why(pump, session, listener, frames):
+    source = Source(Broken(frames, 0, 1, 2, 3), "far", frames.shape, "Z", False)
     session.find_all(source, make_recipe())
     pump.until(ended(session))
     assert session.state.phase == "failed"
     assert "the disk is gone" in session.state.error
-    assert session.state.done == len(listener.found) <= 2
-    assert session.apply(make_recipe(conf=0.5))
-    pump.until(lambda: listener.settlements)
-    assert len(listener.settlements[-1]) <= 2
+    session.try_plane(
+        Source(Broken(frames, 1), "far", frames.shape, "Z", False), (1,), make_recipe()
+    )
+    pump.until(ended(session))
+    assert session.state.phase == "failed"
+    assert "at (1) cannot be read" in session.state.error
+
+
+def test_a_slice_of_another_shape_is_no_slice_of_this_image(
+    pump, session, listener, frames
+):
+    class Replaced:
+        def __getitem__(self, key):
+            return frames[key][:50] if key == (2,) else frames[key]
+
+    source = Source(Replaced(), "replaced", frames.shape, "Z", False)
+    session.find_all(source, make_recipe())
+    pump.until(ended(session))
+    assert session.state.phase == "done"
+    assert list(session.unread) == [(2,)]
+    assert "are 50 × 112 now, not 96 × 112" in session.unread[2,]
 
 
 def test_the_users_own_labels_are_outlined(

@@ -7,8 +7,11 @@ import sys
 
 import napari
 import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
 
 from napari_sam.widgets.auto_annotate.panel import AutoAnnotate
+from napari_sam.widgets.segment.keyboard.canvas import canvases
 
 pytestmark = pytest.mark.window
 
@@ -49,6 +52,32 @@ def test_closing_the_dock_ends_the_search_and_keeps_the_layer(viewer_with_panel,
             "napari-sam-annotator", "Auto-annotate"
         )
         assert again is not panel
+    finally:
+        viewer.close()
+
+
+def test_a_line_is_drawn_with_the_mouse(viewer_with_panel, qtbot):
+    viewer, _, panel = viewer_with_panel
+    try:
+        viewer.reset_view()
+        panel.sight.parent().button.click()
+        panel.sight.from_line.click()
+        qtbot.wait(200)
+        (canvas,) = canvases(viewer)
+        middle = canvas.rect().center()
+        end = QPoint(middle.x() + 90, middle.y())
+        left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+        QTest.mouseMove(canvas, middle)
+        QTest.mousePress(canvas, left, none, middle)
+        for at in (QPoint(middle.x() + 40, middle.y()), end):
+            QTest.mouseMove(canvas, at)
+            qtbot.wait(50)
+        QTest.mouseRelease(canvas, left, none, end)
+        qtbot.waitUntil(lambda: panel.sight.diameter.pixels > 0, timeout=10_000)
+        wanted = 90 / viewer.scene.camera.zoom
+        assert panel.sight.diameter.pixels == pytest.approx(wanted, rel=0.05)
+        qtbot.waitUntil(lambda: "Diameter" not in viewer.layers, timeout=10_000)
+        assert [layer.name for layer in viewer.layers] == ["nuclei"]
     finally:
         viewer.close()
 

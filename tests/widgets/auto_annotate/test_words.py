@@ -30,6 +30,14 @@ def test_what_a_search_will_do():
         (State("running", 0, 9), "Slice 1 of 9…"),
         (State("running", 3, 9, 42.0), "Slice 4 of 9, about 40 s left"),
         (State("running", 0, 1), "Finding objects…"),
+        (
+            State("running", 0, 1, 100.0, part=0.37),
+            "Finding objects: 37 %, about 2 min left",
+        ),
+        (
+            State("running", 2, 9, 500.0, part=0.5),
+            "Slice 3 of 9: 50 %, about 8 min left",
+        ),
     ],
 )
 def test_progress(state, text):

@@ -84,8 +84,8 @@ def test_controls_filter_without_a_model(find, found, qtbot, monkeypatch):
     for widget, value in (
         (find.confidence, 0.9),
         (find.stability, 0.9),
-        (find.smallest, 5000),
-        (find.largest, 2),
+        (find.smallest.box, 5000),
+        (find.largest.box, 2),
         (find.border, False),
     ):
         usual, all_of_them = widget.value, found.found

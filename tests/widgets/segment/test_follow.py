@@ -170,3 +170,27 @@ def test_a_person_follows_the_object_under_the_mouse(stack, qtbot):
     finally:
         viewer.close()
         qtbot.wait(200)
+
+
+def test_a_correction_can_be_followed_on(labelled, viewer, qtbot):
+    follow, session = labelled.follow, labelled.bridge.session
+    follow.start.click()
+    qtbot.waitUntil(done(follow), timeout=60_000)
+    assert follow.go_on.isHidden()
+    layer = labelled.bridge.desk.labels.layer
+    number = next(
+        n for n, on in session.store.extents.items() if (HERE + 1,) in on and (0,) in on
+    )
+    viewer.dims.set_point(0, HERE + 1)
+    y, x = np.argwhere(layer.data[HERE + 1] == number).mean(0).astype(int)
+    layer.selected_label, layer.brush_size = number, 5
+    layer.mode = "paint"
+    layer.paint((HERE + 1, y - 12, x), number)
+    qtbot.waitUntil(lambda: follow.go_on.isVisibleTo(follow))
+    assert follow.go_on.text() == "Follow 1 corrected object on from this slice"
+    before = layer.data.copy()
+    follow.go_on.click()
+    assert follow._following.state.objects == 1
+    qtbot.waitUntil(done(follow), timeout=60_000)
+    np.testing.assert_array_equal(layer.data[: HERE + 2], before[: HERE + 2])
+    assert follow.go_on.isHidden()

@@ -1,5 +1,7 @@
 """What was saved is opened again, and worked on."""
 
+import json
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -169,4 +171,56 @@ def test_without_an_image_there_is_nothing_to_open(qtbot):
     panel = Segment(ViewerModel())
     qtbot.addWidget(panel)
     assert not panel.view.load.isEnabled()
+    panel.end()
+
+
+def test_how_the_image_was_seen_is_saved_and_is_so_again(frames, folder, qtbot):
+    panel = open_panel(qtbot, frames)
+    nuclei = panel._viewer.layers["nuclei"]
+    other = panel._viewer.add_image(frames[:, ::-1], name="mirrored")
+    panel.form.image.value = nuclei
+    session, seeing = panel.bridge.session, panel.seeing
+    qtbot.waitUntil(lambda: bool(panel.bridge.keeper._print), timeout=20_000)
+    mask = Mask((10, 12, 18, 20), np.ones((8, 8), bool), 0.9)
+    session.edit(session.store.add((0,), mask, Rule.KEEP))
+    seeing.contrast.value = "shown"
+    nuclei.contrast_limits, other.contrast_limits = (300, 9000), (0, 8000)
+    seeing.second.value = other
+    seeing.diameter.pixels = 14.0
+    assert seeing.settle() == ""
+    panel.view.save.click()
+    reads(panel, qtbot, "1 object saved in")
+    panel.end()
+
+    panel = open_panel(qtbot, frames)
+    panel.view.load.click()
+    reads(panel, qtbot, "seen together with “mirrored”: open that, too")
+    assert panel.bridge.session.source.diameter == 14
+    panel._viewer.add_image(frames[:, ::-1], name="mirrored")
+    panel.form.image.value = panel._viewer.layers["nuclei"]
+    panel.view.load.click()
+    reads(panel, qtbot, "1 object opened from")
+    source = panel.bridge.session.source
+    # napari shows them otherwise now, so the intensities are those of then.
+    assert panel.seeing.contrast.value == "fixed"
+    assert source.ranges == ((300.0, 9000.0), (0.0, 8000.0))
+    assert len(source.others) == 1
+    assert panel.seeing.seen.channels == ("mirrored",)
+    panel.end()
+
+
+def test_a_folder_of_an_older_version_opens_as_before(saved, frames, folder, qtbot):
+    text = json.loads((folder / "prompts.json").read_text())
+    del text["state"]["seen"]
+    (folder / "prompts.json").write_text(json.dumps(text))
+    panel = open_panel(qtbot, frames)
+    panel.seeing.contrast.value = "plane"
+    panel.view.load.click()
+    reads(panel, qtbot, "2 objects opened from")
+    np.testing.assert_array_equal(panel.bridge.session.store.labels, saved)
+    assert panel.bridge.session.source.mode == "plane"
+    text["state"]["seen"] = {"contrast": "of tomorrow"}
+    (folder / "prompts.json").write_text(json.dumps(text))
+    panel.view.load.click()
+    reads(panel, qtbot, "2 objects opened from")
     panel.end()

@@ -5,8 +5,8 @@ import pytest
 
 from napari_sam.images import LargePlane, Normalization, Plane
 from napari_sam.widgets.segment.panel import Segment
-from napari_sam.widgets.segment.sections import seeing_words as words
-from napari_sam.widgets.segment.sections.seeing import small
+from napari_sam.widgets.sight import words
+from napari_sam.widgets.sight.picture import small
 
 NUCLEUS = (33, 44)
 
@@ -124,6 +124,31 @@ def test_each_frame_can_have_its_own_contrast(panel, viewer, qtbot):
     assert panel.bridge.session.source.contrast().ranges is None
 
 
+def test_intensities_can_be_fixed_and_percentiles_chosen(panel, image, qtbot):
+    opened(panel, qtbot)
+    seeing, says = panel.seeing, panel.seeing.says
+    source = panel.bridge.session.source
+    image.contrast_limits = (200, 9000)
+    seeing.contrast.value = words.FIXED
+    qtbot.waitUntil(lambda: "200 to 9,000" in says.text(), timeout=10_000)
+    seeing.fixed.value = "4000 to 400"
+    qtbot.waitUntil(lambda: says.text() == words.BAD_FIXED, timeout=10_000)
+    assert panel.bridge.session.source.ranges == ((200.0, 9000.0),)
+    seeing.fixed.value = "400-4000"
+    qtbot.waitUntil(lambda: "400 to 4,000" in says.text(), timeout=10_000)
+    assert panel.bridge.session.source.contrast().ranges == ((400.0, 4000.0),)
+
+    seeing.contrast.value = words.STACK
+    seeing.percentiles.value = "10 to 101"
+    qtbot.waitUntil(lambda: says.text() == words.BAD_PERCENT, timeout=10_000)
+    seeing.percentiles.value = "20 to 90"
+    qtbot.waitUntil(lambda: "Dark to bright" in says.text(), timeout=10_000)
+    narrow, usual = panel.bridge.session.source.contrast(), source.contrast()
+    assert narrow.percentiles == (20, 90)
+    assert usual.ranges[0][0] < narrow.ranges[0][0] < narrow.ranges[0][1]
+    assert narrow.ranges[0][1] < usual.ranges[0][1]
+
+
 def test_other_images_become_green_and_blue(clicked, viewer, frames, qtbot):
     seeing = clicked.seeing
     opened(clicked, qtbot)
@@ -144,6 +169,20 @@ def test_other_images_become_green_and_blue(clicked, viewer, frames, qtbot):
     qtbot.waitUntil(lambda: "mirrored" not in seeing.says.text(), timeout=10_000)
     assert seeing.second.value is None
     assert clicked.bridge.session.source.others == ()
+
+
+def test_a_line_says_how_large_objects_are(clicked, viewer, qtbot):
+    desk, session = clicked.bridge.desk, clicked.bridge.session
+    assert desk.tool == "click"
+    clicked.seeing.from_line.click()
+    layer = viewer.layers["Diameter"]
+    assert desk.tool is None
+    layer.add(np.array([[0, 20, 20], [0, 20, 44]]), shape_type="line")
+    qtbot.waitUntil(lambda: "Diameter" not in viewer.layers, timeout=5_000)
+    assert desk.tool == "click"
+    qtbot.waitUntil(lambda: session.source.diameter == 24, timeout=5_000)
+    answered(clicked, qtbot)  # what is open is asked anew
+    assert clicked.form.image.value is desk.image
 
 
 def test_objects_stay_when_the_image_is_seen_otherwise(clicked, qtbot):

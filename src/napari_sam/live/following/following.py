@@ -13,6 +13,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from napari_sam.live.following.ahead import Ahead
 from napari_sam.live.following.wanted import Phase, State, Wanted, moved
 from napari_sam.live.prompting.reading import Reader
@@ -24,7 +26,7 @@ from napari_sam.types import Prompt
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from napari_sam.live.labels.changes import IntBox
+    from napari_sam.live.labels.changes import Change, IntBox
     from napari_sam.live.labels.store import LabelStore
     from napari_sam.live.prompting.session import Session
     from napari_sam.live.prompting.steps import Added
@@ -74,6 +76,7 @@ class Following:
         self._step: Added | None = None
         # What was put somewhere, to tell it from what a person has drawn.
         self._put: dict[tuple[int, Index], Shape] = {}
+        self._touched: set[tuple[int, Index]] = set()  # of these, what was edited
         self.state = State()
 
     def here(self) -> tuple[int, ...]:
@@ -82,6 +85,56 @@ class Following:
         if store is None or index is None:
             return ()
         return tuple(n for n, planes in store.extents.items() if index in planes)
+
+    def touched(self, change: Change) -> None:
+        """Note what an edit may have put right."""
+        for patch in change.patches:
+            numbers = {*np.unique(patch.before), *np.unique(patch.after)}
+            places = {(int(n), patch.index) for n in numbers}
+            self._touched |= places & self._put.keys()
+
+    def corrected(self) -> tuple[int, ...]:
+        """Return followed objects that were put right on the slice on screen."""
+        store, index = self._session.store, self._session.index
+        if store is None or store is not self._store or self.state.busy:
+            return ()
+        found = []
+        for number, where in sorted(one for one in self._touched if one[1] == index):
+            there = store.extents.get(number, {})
+            mask = store.mask_of(number, where) if where in there else None
+            if mask is None or self._put.get((number, where)) == _shape(mask):
+                self._touched.discard((number, where))
+            else:
+                found.append(number)
+        return tuple(found)
+
+    def go_on(self, axis: int) -> str:
+        """Follow what was put right on from here; return in one line why not, or "".
+
+        Only these objects, and away from where somebody has drawn them before: what
+        lies between is as it should be.
+        """
+        store, index = self._session.store, self._session.index
+        numbers = self.corrected()
+        if store is None or index is None:
+            return ""
+        drawn = [
+            place
+            for number in numbers
+            for place in self._said(store, number, index, axis)
+            if place != index[axis]
+        ]
+        beyond = tuple(
+            way
+            for way in (1, -1)
+            if not any((place - index[axis]) * way > 0 for place in drawn)
+        )
+        problem = self.start(Wanted(numbers, axis, beyond or (1, -1)))
+        if not problem:  # from now on it is what a person has drawn
+            for number in numbers:
+                self._put.pop((number, index), None)
+                self._touched.discard((number, index))
+        return problem
 
     def start(self, wanted: Wanted) -> str:
         """Begin; return in one line why not, or ""."""
@@ -99,6 +152,7 @@ class Following:
             return NO_MODEL
         if store is not self._store:
             self._put.clear()
+            self._touched.clear()
         wanted = replace(wanted, numbers=numbers)
         said = {n: self._said(store, n, index, wanted.axis) for n in numbers}
         # A reader of our own: the slices that the person looks at do not wait.

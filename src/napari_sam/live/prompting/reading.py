@@ -53,9 +53,13 @@ class Reader:
 
     def plane(self, index: Index) -> Plane:
         """Read a plane whatever is on it; else as `look`."""
+        return self.source.plane(index, self.contrast())
+
+    def contrast(self) -> Normalization:
+        """Return that of the whole image; it is measured the first time."""
         if self._contrast is None:
             self._contrast = self.source.contrast()
-        return self.source.plane(index, self._contrast)
+        return self._contrast
 
 
 def around(

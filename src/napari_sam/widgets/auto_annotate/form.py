@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import (
     ComboBox,
@@ -18,6 +18,7 @@ from napari_sam.widgets.auto_annotate.parts import LEAST_CONFIDENCE
 from napari_sam.widgets.auto_annotate.words import LINKS, title_of
 from napari_sam.widgets.rows import Rows
 from napari_sam.widgets.seeking import FILE, Seeking
+from napari_sam.widgets.size import Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -108,12 +109,11 @@ class Form:
             value=defaults.conf,
             tooltip=_CONF_TIP,
         )
-        self.min_area = SpinBox(
-            label="Smallest (pixels)",
-            min=0,
-            max=1_000_000,
-            value=defaults.min_area,
-            tooltip="Objects of fewer pixels than this are left out.",
+        self.smallest = Size(
+            "Smallest",
+            pixels=defaults.min_area,
+            power=2,
+            tooltip="Objects of a smaller area than this are left out.",
         )
         self.max_hole = SpinBox(
             label="Fill holes up to (%)",
@@ -138,15 +138,12 @@ class Form:
             tooltip="Objects that are on fewer slices are left out, unless the stack "
             "ends there.",
         )
-        self.farthest = SpinBox(
-            label="Moves at most (pixels)",
-            min=0,
-            max=100_000,
-            value=0,
+        self.farthest = Size(
+            "Moves at most",
             tooltip="How far an object may move from one frame to the next.",
+            unset="1.25 times its width",
         )
         self.least.native.setSpecialValueText("a quarter of the usual")
-        self.farthest.native.setSpecialValueText("1.25 times its width")
         self.iou = FloatSlider(
             label="Overlap",
             min=0,
@@ -163,20 +160,11 @@ class Form:
             value=defaults.max_det,
             tooltip="At most this many objects in a slice.",
         )
-        self.contrast = ComboBox(
-            label="Contrast",
-            choices=[("same for all slices", "stack"), ("own for each", "plane")],
-            value=defaults.normalization,
-            tooltip="How brightness is prepared for the search. Its own for each "
-            "slice helps where the image fades with depth or time.",
-        )
         self.what = Rows(
             self.image, self.detector, self.seeking.words, self.model, self.classes
         )
-        self.counts = Rows(self.conf, self.min_area, self.max_hole, self.link)
-        self.more = Rows(
-            self.iou, self.max_det, self.least, self.farthest, self.contrast
-        )
+        self.counts = Rows(self.conf, self.smallest.box, self.max_hole, self.link)
+        self.more = Rows(self.iou, self.max_det, self.least, self.farthest.box)
         self.what.show_row(self.classes, False)
         self.seeking.join(self.what)
         settings_widgets = (*self.counts.widgets, *self.more.widgets, self.classes)
@@ -184,8 +172,13 @@ class Form:
             widget.changed.connect(lambda _: settings())
         self.model.changed.connect(self._model_chosen)
 
-    def recipe(self) -> Recipe:
+    def recipe(self, **seen: Any) -> Recipe:
         """Return what is set.
+
+        Parameters
+        ----------
+        **seen
+            How the image is shown to models, as fields of the recipe.
 
         Raises
         ------
@@ -200,12 +193,12 @@ class Form:
             conf=round(self.conf.value, 4),
             iou=round(self.iou.value, 4),
             max_det=self.max_det.value,
-            min_area=self.min_area.value,
+            min_area=round(self.smallest.pixels),
             max_hole=self.max_hole.value / 100,
             link=self.link.value if self._stack else "none",
             min_planes=self.least.value or None,
-            link_distance=self.farthest.value or None,
-            normalization=self.contrast.value,
+            link_distance=self.farthest.pixels or None,
+            **seen,
         )
 
     def pick(self, kind: str, path: str) -> None:
@@ -248,13 +241,17 @@ class Form:
             self.classes.value = []
         self.what.show_row(self.classes, len(names) > 1)
 
-    def suit(self, stack: bool) -> None:
-        """Show only what matters for a stack, or for a single slice."""
+    def suit(self, stack: bool, pixel: float | None) -> None:
+        """Show only what matters for a stack, or for a single slice.
+
+        Lengths and areas are in micrometres where a pixel is so many of them.
+        """
         self._stack = stack
+        for size in (self.smallest, self.farthest):
+            size.suit(pixel)
         self.counts.show_row(self.link, stack)
         self.more.show_row(self.least, stack)
-        self.more.show_row(self.farthest, stack)
-        self.more.show_row(self.contrast, stack)
+        self.more.show_row(self.farthest.box, stack)
 
     def _model_chosen(self, value: str) -> None:
         if value == FILE:

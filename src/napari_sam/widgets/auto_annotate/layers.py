@@ -9,10 +9,10 @@ from napari.layers import Labels, Tracks
 
 from napari_sam.widgets.auto_annotate.features import features_of
 from napari_sam.widgets.auto_annotate.lines import tracks_of
-from napari_sam.widgets.layers import place_of
+from napari_sam.widgets.layers import OURS, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image
@@ -98,6 +98,10 @@ class ResultLayer:
         self.layer.features = features_of(
             self._results.values(), source.stack_axes, source.stack_shape
         )
+
+    def note(self, made_with: Mapping[str, Any]) -> None:
+        """Write into the layer's metadata what its objects were found with."""
+        self.layer.metadata = {**self.layer.metadata, OURS: dict(made_with)}
 
     def show_tracks(self) -> None:
         """Show where objects have moved, if they were followed through time."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.models.lane import checkpoint
 from napari_sam.segment.link import StackLinker
 from napari_sam.segment.number import new_linker, number_objects
 from napari_sam.segment.propose import Proposals, propose_plane, settle
+from napari_sam.types import ImageError
 
 if TYPE_CHECKING:
     from napari_sam.images import Plane
@@ -47,6 +50,11 @@ class Objects:
         What the models run with.
     recipe : Recipe
         What counts as an object for now.
+
+    Attributes
+    ----------
+    unread : dict of index to str
+        Planes that could not be read, and why.
     """
 
     def __init__(self, source: Source, ran: Recipe, recipe: Recipe) -> None:
@@ -55,17 +63,30 @@ class Objects:
         self._recipe = recipe
         self._linker = self._new_linker(recipe)
         self._proposals: list[Proposals] = []
+        self.unread: dict[tuple[int, ...], str] = {}
 
     def find(
         self, plane: Plane, model: PromptableModel, detector: Detector
     ) -> PlaneResult:
         """Run the models on the next plane."""
-        proposals = propose_plane(plane, model, detector)
+        try:
+            proposals = propose_plane(plane, model, detector)
+        except ImageError as error:  # a large plane is read where it is looked at
+            return self.leave_out(plane.index, error)
         # Nothing below lets a more urgent request pass, so it is never seen halfway.
         self._proposals.append(proposals)
         return _number(
-            settle(proposals.chosen(self._recipe), self._recipe), self._linker
+            settle(proposals.chosen(self._recipe), self._sized(self._recipe)),
+            self._linker,
         )
+
+    def leave_out(self, index: tuple[int, ...], error: ImageError) -> PlaneResult:
+        """Take the next plane for one without objects, since it cannot be read."""
+        self.unread[index] = str(error)
+        none, no_class = np.empty(0, np.float32), np.empty(0, np.int64)
+        shape = self._source.plane_shape
+        self._proposals.append(Proposals(index, shape, (), none, no_class, ()))
+        return _number(settle(self._proposals[-1], self._recipe), self._linker)
 
     def settle(self, recipe: Recipe) -> list[PlaneResult]:
         """Decide again what counts, on all planes so far and those to come.
@@ -77,7 +98,7 @@ class Objects:
         found, results = [], []
         for proposals in self._proposals:
             checkpoint()
-            found.append(settle(proposals.chosen(recipe), recipe))
+            found.append(settle(proposals.chosen(recipe), self._sized(recipe)))
             results.append(_number(found[-1], linker))
         self._recipe, self._linker = recipe, linker
         if len(found) < len(self._source) or recipe.link == "none":
@@ -97,6 +118,9 @@ class Objects:
         )
         numbers = number_objects(load, axes, source.stack_shape, recipe, size)
         return [result.renumbered(numbers.linked[result.index]) for result in found]
+
+    def _sized(self, recipe: Recipe) -> Recipe:
+        return recipe.sized(self._source.diameter)
 
     def _new_linker(self, recipe: Recipe) -> StackLinker:
         return new_linker(axes_of(self._source, recipe), recipe)

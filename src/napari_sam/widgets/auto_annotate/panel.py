@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_sam.live.source import Source
-from napari_sam.live.threads import say
-from napari_sam.types import NapariSamError
 from napari_sam.widgets.auto_annotate import words
 from napari_sam.widgets.auto_annotate.form import Form
+from napari_sam.widgets.auto_annotate.look_at import LookAt
+from napari_sam.widgets.auto_annotate.looked import Looked
 from napari_sam.widgets.auto_annotate.results import GoneError, Results
 from napari_sam.widgets.auto_annotate.session import Session
 from napari_sam.widgets.auto_annotate.view import View
-from napari_sam.widgets.layers import images, index_on_screen
+from napari_sam.widgets.layers import images
 from napari_sam.widgets.post import Poster
+from napari_sam.widgets.sight.section import Sight
+from napari_sam.widgets.size import pixel_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Layer
 
+    from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
+    from napari_sam.widgets.auto_annotate.layers import ResultLayer
     from napari_sam.widgets.auto_annotate.state import State
 
 _SETTLE_MS = 120  # a slider that is dragged does not ask at every step
@@ -42,7 +45,9 @@ class AutoAnnotate(QWidget):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
-        self._viewer = napari_viewer
+        # napari gives plugins a stand-in that makes new stand-ins of the layers at
+        # every look at them: none would be the same as before.
+        self._viewer: ViewerModel = getattr(napari_viewer, "__wrapped__", napari_viewer)
         post = Poster(self).post
         self.form = Form(
             settings=self._settings_changed,
@@ -52,21 +57,33 @@ class AutoAnnotate(QWidget):
             notice=self._say,
         )
         self.view = View(self, self.form)
-        self.results = Results(napari_viewer)
+        self.results = Results(self._viewer)
         self.session = Session(post, self)
-        self._source: Source | None = None
+        self._looked = Looked(
+            self._viewer,
+            self.session,
+            lambda: self.form.image.value,
+            self._settings_changed,
+            lambda text: self.view.say(text, bad=True),
+        )
         self._listening = False
+        self._active: Layer | None = None  # the layer that was selected last
         self._settle = _timer(self, _SETTLE_MS, self._apply)
         self._warm = _timer(self, _WARM_MS, self._load)
         self.view.try_button.clicked.connect(self.try_slice)
         self.view.all_button.clicked.connect(self.find_all)
         self.view.cancel_button.clicked.connect(self.session.cancel)
+        self.sight = Sight(self._viewer, self._looked, post, self._say)
+        self.view.fold("What the model sees", self.sight)
+        self.look_at = LookAt(self._viewer)
+        self.view.below.addWidget(self.look_at)
         self.form.image.changed.connect(self._image_changed)
         self._listen(True)
 
         def destroyed() -> None:  # a method of ours would not be called any more
             self._listen(False)
             self.form.seeking.end()
+            self.sight.end()
             self.session.close()
 
         self.destroyed.connect(destroyed)
@@ -78,17 +95,24 @@ class AutoAnnotate(QWidget):
 
     def state_changed(self, state: State) -> None:
         """Show how far the run is."""
-        self.form.what.setEnabled(not state.busy)
+        for part in (self.form.what, self.sight):
+            part.setEnabled(not state.busy)
+        if state.busy or not state.done:
+            self.look_at.clear()
         if state.busy:
-            vague = state.phase == "preparing" or state.total == 1
-            text = words.progress(state, self._axes)
-            self.view.show_busy(state.done, 0 if vague else state.total, text)
+            self.view.show_busy(state.share, words.progress(state, self._axes))
             return
         self._show_plan()
         if state.done and self.results.current is not None:
-            self.results.current.tabulate()
-            self.results.current.show_tracks()
+            self._finish(self.results.current)
         self._show_outcome(state)
+
+    def _finish(self, layer: ResultLayer) -> None:
+        """Add to the objects what is known when all of them are there."""
+        layer.tabulate()
+        layer.note(self.session.made_with)
+        layer.show_tracks()
+        self.look_at.offer(layer.layer, layer.results, self._axes)
 
     def plane_found(self, result: PlaneResult) -> None:
         """Show the objects of one more plane."""
@@ -119,22 +143,27 @@ class AutoAnnotate(QWidget):
         self._start(trial=False)
 
     def _start(self, *, trial: bool) -> None:
-        image: Image | None = self.form.image.value
-        source = self._look()
-        if image is None or source is None:
+        work = self._looked
+        image, source, index = work.image, work.source, work.index
+        if image is None or source is None or index is None:
             return
-        if lacking := self.form.seeking.lacking:
-            self.view.say(lacking, bad=True)
+        if wrong := self.form.seeking.lacking or self.sight.settle():
+            self.view.say(wrong, bad=True)
             return
         self._settle.stop()
         self.view.say("")
         self.results.begin(image, source, trial=trial)
-        recipe = self.form.recipe()
+        seen = work.seen or source
         if trial:
-            index = index_on_screen(self._viewer, image, source)
-            self.session.try_plane(source, index, recipe)
+            self.session.try_plane(seen, index, self.recipe())
         else:
-            self.session.find_all(source, recipe)
+            self.session.find_all(seen, self.recipe())
+
+    def recipe(self) -> Recipe:
+        """Return everything that is set."""
+        source = self._looked.source
+        name = "" if source is None else source.name
+        return self.form.recipe(**self.sight.seen.options(name))
 
     def _settings_changed(self) -> None:
         self._settle.start()
@@ -148,7 +177,7 @@ class AutoAnnotate(QWidget):
                 f"You have edited “{layer.layer.name}”, so it stays as it is: settings "
                 "count for the next search."
             )
-        elif not self.session.apply(self.form.recipe()):
+        elif not self.session.apply(self.recipe()):
             self.view.say("This setting needs a new search: press a button above.")
 
     def _parts_changed(self) -> None:
@@ -157,7 +186,7 @@ class AutoAnnotate(QWidget):
 
     def _load(self) -> None:
         if not self.form.seeking.lacking:
-            self.session.prepare(self.form.recipe())
+            self.session.prepare(self.recipe())
 
     def _say(self, text: str) -> None:
         self.view.say(text)
@@ -166,13 +195,20 @@ class AutoAnnotate(QWidget):
         self.session.forget()
         self.results.leave()
         self._show_plan()
+        self.sight.work_changed()
 
     # What happens in the viewer.
 
     def _layers_changed(self, event: Any = None) -> None:
-        active = self._viewer.layers.selection.active
-        self.form.offer_images(images(self._viewer), active)
+        before, self._active = self._active, self._viewer.layers.selection.active
+        # Whoever chose an image here keeps it until another layer is selected.
+        selected = None if self._active is before else self._active
+        self.form.offer_images(images(self._viewer), selected)
         self._show_plan()
+        self.sight.work_changed()
+
+    def _moved(self, event: Any = None) -> None:
+        self.sight.slice_changed()
 
     def _listen(self, on: bool) -> None:
         if on == self._listening:
@@ -186,6 +222,8 @@ class AutoAnnotate(QWidget):
             layers.selection.events.active,
         ):
             (emitter.connect if on else emitter.disconnect)(self._layers_changed)
+        moved = self._viewer.dims.events.point
+        (moved.connect if on else moved.disconnect)(self._moved)
 
     def end(self) -> None:
         """End all work, and ask for none."""
@@ -193,6 +231,7 @@ class AutoAnnotate(QWidget):
         self._warm.stop()
         self._settle.stop()
         self.form.seeking.end()
+        self.sight.end()
         self.session.close()
 
     def event(self, event: QEvent) -> bool:
@@ -209,27 +248,15 @@ class AutoAnnotate(QWidget):
 
     @property
     def _axes(self) -> str:
-        return "" if self._source is None else self._source.stack_axes
-
-    def _look(self) -> Source | None:
-        """Look at the chosen image again, unless it is as it was."""
-        image = self.form.image.value
-        if image is None:
-            self._source = None
-        elif self._source is None or not self._source.holds(image):
-            try:
-                self._source = Source.from_layer(image)
-            except NapariSamError as error:
-                self._source = None
-                self.view.say(say(error), bad=True)
-        return self._source
+        source = self._looked.source
+        return "" if source is None else source.stack_axes
 
     def _show_plan(self) -> None:
         if self.session.state.busy:
             return
-        source = self._look()
+        image, source = self._looked.image, self._looked.source
         count = 0 if source is None else len(source)
-        self.form.suit(stack=count > 1)
+        self.form.suit(count > 1, None if image is None else pixel_of(image))
         self.view.show_idle(words.plane_noun(self._axes), count)
         name = "" if source is None else self.form.image.value.name
         self.view.plan.setText(words.plan(count, self._axes, name))
@@ -246,7 +273,8 @@ class AutoAnnotate(QWidget):
         lines = [words.outcome(state, layer.count(), self._axes, layer.layer.name)]
         if layer.tracks is not None and layer.tracks in self._viewer.layers:
             lines.append(words.moved(layer.tracks.name))
-        most = self.form.recipe().max_det
+        most = self.recipe().max_det
+        lines += words.unread(self.session.unread, self._axes)
         lines += words.warnings(layer.results, self._axes, most)
         self.view.say("\n".join(lines))
 

@@ -20,7 +20,8 @@ LEAST_CONFIDENCE = 0.05
 # A change of these needs a run; of `conf`, `classes` and `max_det` see `covers`.
 _RUN_FIELDS = (
     *("detector", "words", "model", "device"),
-    *("iou", "imgsz", "normalization"),
+    *("iou", "imgsz", "diameter"),
+    *("channels", "normalization", "percentiles", "ranges"),
 )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_sam.types import ImageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -50,10 +52,23 @@ class Run:
     ----------
     objects : Objects or None
         What was found; None until `begin`.
+    contrast : Normalization or None
+        What was dark and bright; None until `begin`.
     live : bool
         Whether it goes on.
     done, total : int
         Planes.
+
+    Parameters
+    ----------
+    source : Source
+    indices : sequence of tuple of int
+    priority : Priority
+    read : Read
+    progress : callable
+        Is called with what was found on one more plane.
+    advanced : callable
+        Is called where planes take long, when more of one is done.
     """
 
     def __init__(
@@ -63,16 +78,19 @@ class Run:
         priority: Priority,
         read: Read,
         progress: Callable[[Run, PlaneResult], None],
+        advanced: Callable[[Run], None] = lambda run: None,
     ) -> None:
         self.source = source
         self.objects: Objects | None = None
+        self.contrast: Normalization | None = None
         self.live = True
         self.done, self.total = 0, len(indices)
         self.finished: Callable[[Run], None] = lambda run: None
         self.failed: Callable[[Exception], None] = lambda error: None
         self._waiting = list(reversed(indices))
         self._priority = priority
-        self._read, self._progress = read, progress
+        self._read, self._progress, self._advanced = read, progress, advanced
+        self._parts: dict[tuple[int, ...], float] = {}
         self._requests: set[Request] = set()
         self._started = 0.0
 
@@ -83,7 +101,7 @@ class Run:
         ready: Ready,
     ) -> None:
         """Start, now that everything is there."""
-        self.objects = objects
+        self.objects, self.contrast = objects, ready.normalization
         self._lane, self._ready = lane, ready
         self._started = time.monotonic()
         for _ in range(_AHEAD):
@@ -97,36 +115,61 @@ class Run:
             request.cancel()
         self._requests.clear()
 
+    @property
+    def part(self) -> float:
+        """How much of the planes that are not finished is done: 1 is a plane."""
+        return sum(self._parts.values())
+
     def seconds_left(self) -> float | None:
         """Estimate how long the rest takes."""
-        if not self.done:
+        done = self.done + self.part
+        if not done:
             return None
         elapsed = time.monotonic() - self._started
-        return elapsed / self.done * (self.total - self.done)
+        return elapsed / done * (self.total - done)
 
     def _next(self) -> None:
         if self._waiting:
             index = self._waiting.pop()
-            work = partial(self.source.plane, index, self._ready.normalization)
-            self._read(work, self._run, self._error)
+            run = partial(self._run, index)
+            self._read(partial(self._plane, index), run, self._error)
 
-    def _run(self, plane: Plane) -> None:
+    def _plane(self, index: tuple[int, ...]) -> Plane | ImageError:
+        """Read a plane; one that is damaged does not end the others."""
+        try:
+            return self.source.plane(index, self._ready.normalization)
+        except ImageError as error:
+            return error
+
+    def _run(self, index: tuple[int, ...], plane: Plane | ImageError) -> None:
         if not self.live or self.objects is None:
             return
         ready = self._ready
+        work = (
+            partial(self.objects.leave_out, index, plane)
+            if isinstance(plane, ImageError)
+            else partial(self.objects.find, plane, ready.model, ready.detector)
+        )
         request = self._lane.submit(
-            partial(self.objects.find, plane, ready.model, ready.detector),
-            slot=("plane", id(self), plane.index),
+            work,
+            slot=("plane", id(self), index),
             priority=self._priority,
             done=lambda result: self._found(request, result),
             failed=self._error,
+            progress=partial(self._reached, index),
         )
         self._requests.add(request)
+
+    def _reached(self, index: tuple[int, ...], part: float) -> None:
+        if self.live:
+            self._parts[index] = part
+            self._advanced(self)
 
     def _found(self, request: Request, result: PlaneResult) -> None:
         if not self.live:
             return
         self._requests.discard(request)
+        self._parts.pop(result.index, None)
         self.done += 1
         self._progress(self, result)
         if not self.live:

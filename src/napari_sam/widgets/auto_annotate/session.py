@@ -9,23 +9,24 @@ the lane.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.threads import Threads, say
 from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
 from napari_sam.models.protocol import InputDetector, detector_for
 from napari_sam.segment.number import check_link
 from napari_sam.segment.recipe import Recipe
-from napari_sam.types import NapariSamError
+from napari_sam.types import ImageError, NapariSamError
 from napari_sam.widgets.auto_annotate.objects import Objects, axes_of, order
 from napari_sam.widgets.auto_annotate.parts import Parts, broadened, covers
 from napari_sam.widgets.auto_annotate.run import Ready, Run
 from napari_sam.widgets.auto_annotate.state import Listener, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from napari_sam.images import Normalization
+    from napari_sam.live.prompting.reading import Look
     from napari_sam.live.source import Source
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.segment.result import PlaneResult
@@ -48,7 +49,7 @@ class Session:
         self._listener = listener
         self._parts = Parts()
         self._run: Run | None = None
-        self._contrast: tuple[Source, str, Normalization] | None = None
+        self._reader: Reader | None = None
         self._lane: tuple[str, LaneHandle] | None = None
         self._threads = Threads(post)
         self._state = State()
@@ -58,6 +59,24 @@ class Session:
     def state(self) -> State:
         """What the session is doing."""
         return self._state
+
+    @property
+    def unread(self) -> Mapping[tuple[int, ...], str]:
+        """Planes that could not be read, and why."""
+        found = None if self._run is None else self._run.objects
+        return {} if found is None else dict(found.unread)
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the objects were found with, as plain values.
+
+        The recipe, and which intensities were dark and bright.
+        """
+        contrast = None if self._run is None else self._run.contrast
+        return {
+            "recipe": self._recipe.model_dump(mode="json"),
+            "contrast": None if contrast is None else contrast.to_dict(),
+        }
 
     def prepare(self, recipe: Recipe) -> None:
         """Load a recipe's models ahead of their use, and tell their classes."""
@@ -80,6 +99,17 @@ class Session:
     def find_all(self, source: Source, recipe: Recipe) -> None:
         """Find the objects of all planes; a run that is going on ends."""
         self._start(source, order(source), recipe, Priority.BATCH)
+
+    def look(
+        self,
+        source: Source,
+        index: tuple[int, ...],
+        done: Callable[[Look], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Read a plane as models would see it."""
+        work = partial(self._reader_of(source).look, index)
+        self._threads.run("look", work, done, failed)
 
     def apply(self, recipe: Recipe) -> bool:
         """Let something else count as an object, without running models again.
@@ -161,7 +191,10 @@ class Session:
             self._tell(State("failed", error=say(error)))
             return
         self._recipe = recipe
-        run = self._run = Run(source, indices, priority, self._read, self._progress)
+        run = self._run = Run(
+            *(source, indices, priority),
+            *(self._read, self._progress, self._running),
+        )
         run.finished, run.failed = self._finished, self._fail
         self._tell(State("preparing", 0, run.total))
         ran = broadened(recipe)
@@ -169,7 +202,7 @@ class Session:
         def loaded(parts: tuple[PromptableModel, Detector]) -> None:
             if self._run is run and run.live:
                 self._listener.classes_known(tuple(parts[1].class_names))
-                work = partial(self._look, source, recipe, parts)
+                work = partial(self._look, self._reader_of(source), parts)
                 self._threads.run("read", work, looked, failed)
 
         def looked(ready: Ready) -> None:
@@ -184,25 +217,20 @@ class Session:
 
         self._threads.run("load", partial(self._parts.load, ran), loaded, failed)
 
-    def _look(
-        self,
-        source: Source,
-        recipe: Recipe,
-        parts: tuple[PromptableModel, Detector],
-    ) -> Ready:
+    @staticmethod
+    def _look(reader: Reader, parts: tuple[PromptableModel, Detector]) -> Ready:
         """Look at the image as a whole; on the reading thread only."""
+        source = reader.source
         model, detector = parts
         if isinstance(detector, InputDetector):
             detector = detector_for(detector, source.name, source.stack())
-        return Ready(model, detector, self._measure(source, recipe))
+        return Ready(model, detector, reader.contrast())
 
-    def _measure(self, source: Source, recipe: Recipe) -> Normalization:
-        mode = recipe.normalization
-        if self._contrast is not None and self._contrast[:2] == (source, mode):
-            return self._contrast[2]
-        normalization = source.normalization(mode)
-        self._contrast = source, mode, normalization
-        return normalization
+    def _reader_of(self, source: Source) -> Reader:
+        """Return what knows the contrast of an image once it was measured."""
+        if self._reader is None or self._reader.source is not source:
+            self._reader = Reader(source)
+        return self._reader
 
     def _lane_for(self, device: str) -> LaneHandle:
         if self._lane is not None and self._lane[0] != device:
@@ -223,14 +251,20 @@ class Session:
     def _progress(self, run: Run, result: PlaneResult) -> None:
         if self._run is run and run.live:
             self._listener.plane_found(result)
+        self._running(run)
+
+    def _running(self, run: Run) -> None:
         if self._run is run and run.live:  # the listener may have ended it
             left = run.seconds_left()
-            self._tell(State("running", run.done, run.total, left))
+            self._tell(State("running", run.done, run.total, left, part=run.part))
 
     def _finished(self, run: Run) -> None:
         if self._run is not run:
             return
-        if self._recipe.link != "none" and run.total > 1:
+        unread = self.unread
+        if len(unread) == run.total:
+            self._fail(ImageError(next(iter(unread.values()))))
+        elif self._recipe.link != "none" and run.total > 1:
             self._settle(run, self._recipe)  # now that the whole can be seen
         else:
             self._tell(State("done", run.done, run.total))

@@ -27,6 +27,8 @@ class State:
         None as long as nothing can be said.
     error : str
         One line for people, in the phase "failed".
+    part : float
+        Of the planes that are being worked on, where each takes long: 1 is a plane.
     """
 
     phase: Phase = "idle"
@@ -34,6 +36,13 @@ class State:
     total: int = 0
     seconds_left: float | None = None
     error: str = ""
+    part: float = 0.0
+
+    @property
+    def share(self) -> float | None:
+        """How much is done, from 0 to 1; None where nothing can be said."""
+        known = self.phase == "running" and (self.total > 1 or self.part > 0)
+        return (self.done + self.part) / self.total if known else None
 
     @property
     def busy(self) -> bool:

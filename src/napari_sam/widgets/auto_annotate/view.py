@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QGroupBox,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
+
+from napari_sam.widgets.segment.view import Fold, paragraph, scrolled
 
 if TYPE_CHECKING:
     from napari_sam.widgets.auto_annotate.form import Form
+
+_FINE: Final = 1000  # steps of the bar
 
 
 class View:
@@ -38,7 +38,7 @@ class View:
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(10)
-        self.plan, self.progress, self.status = (_text() for _ in range(3))
+        self.plan, self.progress, self.status = (paragraph() for _ in range(3))
         self.all_button.setDefault(True)
         self._running = self._progress_row()
         counts = QGroupBox("What counts as an object")
@@ -46,11 +46,11 @@ class View:
         inside = QVBoxLayout(counts)
         inside.setContentsMargins(4, 4, 4, 4)
         inside.addWidget(form.counts)
-        more = QCollapsible("More settings", collapsedIcon="▸", expandedIcon="▾")
-        more.addWidget(form.more)
-        layout = QVBoxLayout(panel)
-        for widget in (form.what, counts, more):
+        layout = scrolled(panel)
+        for widget in (form.what, counts, Fold("More settings", form.more)):
             layout.addWidget(widget)
+        self.sections = QVBoxLayout()
+        layout.addLayout(self.sections)
         layout.addWidget(self.plan)
         buttons = QHBoxLayout()
         buttons.addWidget(self.try_button)
@@ -58,8 +58,10 @@ class View:
         layout.addLayout(buttons)
         layout.addWidget(self._running)
         layout.addWidget(self.status)
+        self.below = QVBoxLayout()
+        layout.addLayout(self.below)
         layout.addStretch(1)
-        panel.setMinimumWidth(300)
+        panel.setMinimumWidth(330)
 
     def _progress_row(self) -> QWidget:
         row = QWidget()
@@ -73,6 +75,10 @@ class View:
         row.hide()
         return row
 
+    def fold(self, title: str, inside: QWidget) -> None:
+        """Add a section that is folded at first."""
+        self.sections.addWidget(Fold(title, inside))
+
     def show_idle(self, noun: str, count: int) -> None:
         """Offer to start on `count` planes, each called `noun`."""
         self._running.hide()
@@ -81,25 +87,16 @@ class View:
         for button in (self.try_button, self.all_button):
             button.setEnabled(count > 0)
 
-    def show_busy(self, done: int, total: int, text: str) -> None:
-        """Show how far it is, and offer to cancel; without a total: that it runs."""
+    def show_busy(self, share: float | None, text: str) -> None:
+        """Show how far it is, and offer to cancel; None: that it runs."""
         self._running.show()
         self.try_button.setEnabled(False)
         self.all_button.setEnabled(False)
-        self.bar.setRange(0, total)
-        self.bar.setValue(done)
+        self.bar.setRange(0, 0 if share is None else _FINE)
+        self.bar.setValue(round((share or 0) * _FINE))
         self.progress.setText(text)
 
     def say(self, text: str, *, bad: bool = False) -> None:
         """Say something below the buttons; bad news has a sign in front."""
         self.status.setText(f"⚠ {text}" if bad and text else text)
         self.status.setVisible(bool(text))
-
-
-def _text() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-    return label

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from napari_sam.models.catalog import CatalogEntry
     from napari_sam.segment.result import PlaneResult
@@ -86,10 +86,12 @@ def progress(state: State, stack_axes: str) -> str:
     """Say how far a run is."""
     if state.phase == "preparing":
         return "Getting ready…"
-    if state.total == 1:
-        return "Finding objects…"
     noun = plane_noun(stack_axes)
     at = f"{noun.capitalize()} {min(state.done + 1, state.total)} of {state.total}"
+    if state.total == 1:
+        at = "Finding objects"
+    if state.part:
+        at = f"{at}: {100 * min(state.part, 1):.0f} %"
     if state.seconds_left is None:
         return f"{at}…"
     return f"{at}, about {duration(state.seconds_left)} left"
@@ -129,6 +131,67 @@ def _nothing(where: str) -> str:
         f"No objects found{where}. A lower confidence may find some, or something "
         "else under “Find”."
     )
+
+
+_WHY = {
+    "split": "several outlines lie on one of the {noun} before",
+    "merge": "it lies on several of the {noun} before",
+    "gap": "it was missed on the {noun} before",
+    "cut": "two that lie above each other were cut apart here",
+}
+
+
+def to_look_at(numbers: Collection[int]) -> str:
+    """Say how many objects a person should look at.
+
+    Examples
+    --------
+    >>> to_look_at({7})
+    '1 object to look at: linking was unsure of it.'
+    """
+    one = len(numbers) == 1
+    return (
+        f"{len(numbers):,} object{'s' * (not one)} to look at: linking was unsure of "
+        f"{'it' if one else 'them'}."
+    )
+
+
+def why(flag: str, stack_axes: str) -> str:
+    """Say what the flags of an object mean.
+
+    Examples
+    --------
+    >>> why("merge, gap", "Z")
+    'it lies on several of the slice before; it was missed on the slice before'
+    """
+    noun = plane_noun(stack_axes)
+    return "; ".join(_WHY[one].format(noun=noun) for one in flag.split(", "))
+
+
+def place(index: tuple[int, ...], stack_axes: str) -> str:
+    """Name a plane; the first is 1.
+
+    Examples
+    --------
+    >>> place((4,), "Z"), place((0, 4), "TZ")
+    ('slice 5', 't 1, z 5')
+    """
+    if len(index) == 1:
+        return f"{plane_noun(stack_axes)} {index[0] + 1}"
+    pairs = zip(stack_axes.lower(), index, strict=True)
+    return ", ".join(f"{axis} {at + 1}" for axis, at in pairs)
+
+
+def unread(why: Mapping[tuple[int, ...], str], stack_axes: str) -> list[str]:
+    """Say which planes could not be read; nothing where all could."""
+    if not why:
+        return []
+    first, one = min(why.items()), len(why) == 1
+    return [
+        f"⚠ {planes(len(why), stack_axes)} could not be read and "
+        f"{'has' if one else 'have'} no objects{'' if one else ', the first'}: "
+        f"{first[1]}."
+    ]
 
 
 def warnings(results: Iterable[PlaneResult], stack_axes: str, most: int) -> list[str]:

@@ -101,7 +101,7 @@ class Segment(QWidget):
         self.view.fold("What the model sees", self.seeing)
         self.models = Models(self.form, self.noticed)
         self.view.fold("Models", self.models)
-        self.saving = Saving(self, self.bridge, self.noticed)
+        self.saving = Saving(self, self.bridge, self.seeing, self.noticed)
         self._leaving = Leaving(
             self,
             lambda: self.bridge.keeper.unsaved,

@@ -78,7 +78,7 @@ class View:
         self._groups = [_exclusive(panel, self.tools), _exclusive(panel, self.signs)]
         self.shortcuts = QGridLayout()
         self.sections = QVBoxLayout()
-        layout = _scrolled(panel)
+        layout = scrolled(panel)
         for widget in (left, hint, form.what, row_of(*self.tools.values())):
             layout.addWidget(widget)
         layout.addWidget(row_of(*self.signs.values()))
@@ -179,7 +179,7 @@ class Fold(QWidget):
         self.button.setText(f"{'▾' if on else '▸'}  {self._title}")
 
 
-def _scrolled(panel: QWidget) -> QVBoxLayout:
+def scrolled(panel: QWidget) -> QVBoxLayout:
     """Return a layout that a low window shows a part of."""
     area, inside = QScrollArea(), QWidget()
     area.setWidgetResizable(True)

@@ -230,10 +230,12 @@ class Keeper:
         done: Callable[[Saved], None],
         failed: Callable[[], None],
         more: Mapping[str, Mapping[int, Any]] | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         """Write labels, table and prompts; an error is told as a notice.
 
-        `more` are further columns of the table, by object.
+        `more` are further columns of the table, by object; `state` is given back when
+        they are opened again.
         """
         source, store, writing = self._source, self._store, self._writing
         if source is None or store is None or self._snapshot is not None:
@@ -258,6 +260,7 @@ class Keeper:
                 classes=classes.names,
                 texts={CLASSES: to_text(classes)} if len(classes) else {},
                 more=more,
+                state=state,
                 overwrite=overwrite,
             )
             self._threads.run("save", work, saved, not_saved)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSlider, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, FloatSlider
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QProgressBar, QVBoxLayout, QWidget
 
@@ -25,6 +25,7 @@ from napari_sam.widgets.segment.sections.find_where import (
 )
 from napari_sam.widgets.segment.sections.hint import row_of
 from napari_sam.widgets.segment.view import paragraph, push
+from napari_sam.widgets.size import Size, pixel_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ _STABILITY_TIP = (
     "How clear the outline must be: whether it stays where it is when the model is "
     "a little stricter or laxer. From 0 (any) to 1."
 )
-_SIZE_TIP = "Smaller and larger objects are left out. It counts pixels."
+_SIZE_TIP = "The area: smaller and larger objects are left out."
 _RECORDS_TIP = (
     "What was found, added or not, as files that programs which train on SA-1B read: "
     "one for each slice, with every outline, its confidence and its stability."
@@ -107,8 +108,8 @@ class Find(QWidget):
         self.confidence = _slider("Confidence", usual.confidence, _CONFIDENCE_TIP)
         self.confidence.min = LEAST_CONFIDENCE
         self.stability = _slider("Stability", usual.stability, _STABILITY_TIP)
-        self.smallest = _size("Smallest (pixels)", usual.smallest)
-        self.largest = _size("Largest (0: any)", _ANY)
+        self.smallest = _size("Smallest", usual.smallest)
+        self.largest = _size("Largest", _ANY, unset="any")
         self.border = CheckBox(
             label="", text="Also those cut by the border", tooltip=_BORDER_TIP
         )
@@ -125,7 +126,8 @@ class Find(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
         self.counts = Rows(
-            self.confidence, self.stability, self.smallest, self.largest, self.border
+            *(self.confidence, self.stability),
+            *(self.smallest.box, self.largest.box, self.border),
         )
         self.what = Rows(self.detector, self.seeking.words, self.where)
         self.seeking.join(self.what)
@@ -170,8 +172,8 @@ class Find(QWidget):
         return Filters(
             confidence=round(self.confidence.value, 4),
             stability=round(self.stability.value, 4),
-            smallest=self.smallest.value,
-            largest=None if self.largest.value == _ANY else self.largest.value,
+            smallest=round(self.smallest.pixels),
+            largest=max(1, round(self.largest.pixels)) if self.largest.pixels else None,
             border=self.border.value,
         )
 
@@ -233,6 +235,8 @@ class Find(QWidget):
         axes = "" if desk is None else desk.source.stack_axes
         noun = plane_noun(axes)
         self._offer(noun, stack=desk is None or bool(axes))
+        for size in (self.smallest, self.largest):
+            size.suit(None if desk is None else pixel_of(desk.image))
         for button in (self.start, self.like):
             button.setEnabled(desk is not None and not state.busy)
         slices = 1 if desk is None else len(desk.source)
@@ -306,5 +310,5 @@ def _slider(label: str, value: float, tip: str) -> FloatSlider:
     )
 
 
-def _size(label: str, value: int) -> SpinBox:
-    return SpinBox(label=label, min=0, max=100_000_000, value=value, tooltip=_SIZE_TIP)
+def _size(label: str, pixels: int, unset: str = "") -> Size:
+    return Size(label, pixels=pixels, power=2, tooltip=_SIZE_TIP, unset=unset)

@@ -37,6 +37,11 @@ _FOLLOW_TIP = (
     "again from there."
 )
 
+_GO_ON_TIP = (
+    "What you have put right here leads on: only these objects are found anew, and "
+    "only on the slices beyond this one. All others stay as they are."
+)
+
 
 class Follow(QWidget, Watcher):
     """Follows the objects of a slice through the stack.
@@ -63,6 +68,7 @@ class Follow(QWidget, Watcher):
         )
         self.start = push("Follow", _FOLLOW_TIP)
         self.cancel = push("Cancel", "Stop; what was added so far stays.")
+        self.go_on = push("", _GO_ON_TIP)
         self.says, self.bar = paragraph(), QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
@@ -71,9 +77,15 @@ class Follow(QWidget, Watcher):
         lines = QVBoxLayout(self)
         lines.setContentsMargins(8, 0, 0, 6)
         buttons = row_of(self.start, self.cancel)
-        for part in (self.rows, buttons, self.bar, self.says, self.fill):
+        for part in (
+            *(self.rows, buttons, self.go_on),
+            *(self.bar, self.says, self.fill),
+        ):
             lines.addWidget(part)
         self.start.clicked.connect(lambda _=False: self.follow())
+        self.go_on.clicked.connect(
+            lambda _=False: self._say(self._following.go_on(self.axis.value))
+        )
         self.cancel.clicked.connect(lambda _=False: self._following.stop())
         self.whom.changed.connect(lambda _: self.show_state())
         bridge.followed = self.show_state
@@ -118,6 +130,7 @@ class Follow(QWidget, Watcher):
 
     def labels_changed(self, change: Change) -> None:
         """Say how many objects would be followed now."""
+        self._following.touched(change)
         self.show_state()
 
     def slice_changed(self) -> None:
@@ -132,6 +145,9 @@ class Follow(QWidget, Watcher):
         self.start.setEnabled(bool(axes) and not busy)
         self.start.setText(words.follow(len(self._numbers())))
         self.cancel.setEnabled(state.busy)
+        corrected = len(self._following.corrected())
+        self.go_on.setVisible(bool(corrected))
+        self.go_on.setText(words.go_on(corrected, plane_noun(axes)))
         self.bar.setVisible(state.busy)
         self.bar.setRange(0, max(1, state.total) if state.done else 0)
         self.bar.setValue(state.done)

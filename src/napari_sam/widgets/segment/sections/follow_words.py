@@ -49,6 +49,17 @@ def follow(count: int) -> str:
     return f"Follow {_count(count, 'object')}" if count else "Follow"
 
 
+def go_on(count: int, noun: str) -> str:
+    """Return what stands on the button that follows what was put right.
+
+    Examples
+    --------
+    >>> go_on(1, "slice")
+    'Follow 1 corrected object on from this slice'
+    """
+    return f"Follow {_count(count, 'corrected object')} on from this {noun}"
+
+
 def following(state: State, seconds: float, stack_axes: str) -> str:
     """Say how far it is, or what came of it."""
     if state.phase == "nothing":

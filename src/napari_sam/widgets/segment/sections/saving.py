@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QWidget
 
+from napari_sam.live.seen import Seen
 from napari_sam.widgets.segment.sections import saving_words as words
+from napari_sam.widgets.sight.words import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from napari_sam.live.disk.loading import Loaded
     from napari_sam.live.disk.saving import Saved
     from napari_sam.widgets.segment.bridge import Bridge
+    from napari_sam.widgets.sight.section import Sight
 
 
 class Saving:
@@ -26,14 +29,21 @@ class Saving:
     parent : QWidget
         Where dialogs belong to.
     bridge : Bridge
+    sight : Sight
+        How the image is seen is saved, too, and is so again.
     notice : callable
         Is called with one line about how it went.
     """
 
     def __init__(
-        self, parent: QWidget, bridge: Bridge, notice: Callable[[str], None]
+        self,
+        parent: QWidget,
+        bridge: Bridge,
+        sight: Sight,
+        notice: Callable[[str], None],
     ) -> None:
         self._parent, self._bridge, self._notice = parent, bridge, notice
+        self._sight = sight
 
     def save(self) -> None:
         """Ask for a folder and save there."""
@@ -76,6 +86,7 @@ class Saving:
                 overwrite=earlier,
                 done=saved,
                 failed=failed,
+                state=self._sight.seen.state(),
                 more={} if desk.labels is None else desk.labels.columns_of_person(),
             )
 
@@ -94,7 +105,10 @@ class Saving:
                 return
             if bridge.desk is desk:
                 bridge.places.show_saved(found)
-                self._notice(words.opened(found, folder))
+                seen = Seen.of(found.state)
+                lost = () if seen is None else self._sight.choose(seen)
+                says = words.opened(found, folder)
+                self._notice(f"{says} {missing(lost)}" if lost else says)
 
         self._notice(f"Opening {folder}…")
         bridge.keeper.load(folder, loaded)

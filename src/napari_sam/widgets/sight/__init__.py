@@ -1,0 +1,1 @@
+"""The section "What the model sees", which both docks have."""
