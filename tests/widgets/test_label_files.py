@@ -56,7 +56,9 @@ def test_a_layer_is_saved_and_opened_again(tmp_path: Path, name: str) -> None:
     )
     path = tmp_path / name
     assert layer.save(str(path), plugin=PLUGIN) == [str(path)]
-    (again,) = viewer.open(str(path), plugin=PLUGIN)
+    # Folders are left to napari: a file in it stands for the folder.
+    opened = path / "zarr.json" if path.is_dir() else path
+    (again,) = viewer.open(str(opened), plugin=PLUGIN)
     assert isinstance(again, Labels)
     np.testing.assert_array_equal(again.data, stack())
     assert again.axis_labels == ("t", "y", "x")
@@ -96,6 +98,11 @@ def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
     with pytest.raises(NapariSamError, match="5 axes"):
         five.save(str(tmp_path / "b.geojson"), plugin=PLUGIN)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nobody_is_asked_who_reads_a_folder(manager, tmp_path: Path) -> None:
+    readers = [each.plugin_name for each in manager.iter_compatible_readers([tmp_path])]
+    assert readers and PLUGIN not in readers
 
 
 def test_plain_tiffs_stay_with_napari(manager) -> None:
