@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -95,7 +96,10 @@ class Size:
 
     def _show(self) -> None:
         native: Any = self.box.native
-        native.setDecimals(3 if self._pixel else self._power % 2)
+        # Fine enough to tell a pixel from two, under an electron microscope as well.
+        digits = math.ceil(-math.log10(self._each)) + 1 if self._pixel else 0
+        native.setDecimals(max(digits, self._power % 2))
+        native.setSingleStep(self._each)  # a pixel
         native.setSuffix(" µm" + "²" * (self._power - 1) if self._pixel else " px")
         with self.box.changed.blocked():
             self.box.value = self._pixels * self._each
