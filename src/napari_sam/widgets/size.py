@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from magicgui.widgets import FloatSpinBox
+from qtpy.QtWidgets import QAbstractSpinBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +61,10 @@ class Size:
         unset: str = "",
     ) -> None:
         self.box = FloatSpinBox(label=label, min=0, max=_MOST, tooltip=tooltip)
+        native: Any = self.box.native
+        native.setStepType(QAbstractSpinBox.StepType.DefaultStepType)
         if unset:
-            self.box.native.setSpecialValueText(unset)
+            native.setSpecialValueText(unset)
         self.changed: Callable[[], None] = lambda: None
         self._power, self._first = power, pixels
         self._pixels, self._pixel = pixels, None  # type: float, float | None
@@ -102,7 +105,7 @@ class Size:
         native.setSingleStep(self._each)  # a pixel
         native.setSuffix(" µm" + "²" * (self._power - 1) if self._pixel else " px")
         with self.box.changed.blocked():
-            self.box.value = self._pixels * self._each
+            self.box.value = min(self._pixels * self._each, _MOST)
 
     def _typed(self, value: float) -> None:
         self._pixels = value / self._each
