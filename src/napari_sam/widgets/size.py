@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from magicgui.widgets import FloatSpinBox
+from qtpy.QtWidgets import QAbstractSpinBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,8 +61,10 @@ class Size:
         unset: str = "",
     ) -> None:
         self.box = FloatSpinBox(label=label, min=0, max=_MOST, tooltip=tooltip)
+        native: Any = self.box.native
+        native.setStepType(QAbstractSpinBox.StepType.DefaultStepType)
         if unset:
-            self.box.native.setSpecialValueText(unset)
+            native.setSpecialValueText(unset)
         self.changed: Callable[[], None] = lambda: None
         self._power, self._first = power, pixels
         self._pixels, self._pixel = pixels, None  # type: float, float | None
@@ -95,10 +99,13 @@ class Size:
 
     def _show(self) -> None:
         native: Any = self.box.native
-        native.setDecimals(3 if self._pixel else self._power % 2)
+        # Fine enough to tell a pixel from two, under an electron microscope as well.
+        digits = math.ceil(-math.log10(self._each)) + 1 if self._pixel else 0
+        native.setDecimals(max(digits, self._power % 2))
+        native.setSingleStep(self._each)  # a pixel
         native.setSuffix(" µm" + "²" * (self._power - 1) if self._pixel else " px")
         with self.box.changed.blocked():
-            self.box.value = self._pixels * self._each
+            self.box.value = min(self._pixels * self._each, _MOST)
 
     def _typed(self, value: float) -> None:
         self._pixels = value / self._each

@@ -198,6 +198,22 @@ def test_areas_and_distances_are_in_micrometres_too(panel, viewer, frames):
     assert panel.recipe().link_distance == "8 px"
 
 
+@pytest.mark.parametrize(
+    ("step", "unit", "shown"),
+    [(4, "nm", "0.000128 µm²"), (0.5, "um", "2.00 µm²"), (2, "mm", "32000000 µm²")],
+)
+def test_a_pixel_can_be_told_from_two_at_every_scale(
+    panel, viewer, frames, step, unit, shown
+):
+    viewer.add_image(frames, scale=(1, step, step), units=("s", unit, unit))
+    native = panel.form.smallest.box.native
+    assert native.text() == shown
+    before = panel.recipe().min_area
+    assert before == 8
+    native.stepUp()
+    assert panel.recipe().min_area > before
+
+
 def test_a_selected_line_is_the_diameter(panel, viewer, image):
     lines = viewer.add_shapes(
         [np.array([[0, 0], [0, 90]]), np.array([[10, 10], [13, 14]])],
