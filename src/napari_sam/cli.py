@@ -1,4 +1,4 @@
-"""The command line: `napari-sam demo | annotate | evaluate | models`.
+"""The command line: `napari-sam demo | annotate | prepare | evaluate | models`.
 
 Rooms are imported where they are used, so that `--help` is fast.
 """
@@ -9,10 +9,10 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -20,6 +20,9 @@ from typer.core import TyperGroup
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
+
+if TYPE_CHECKING:
+    from napari_sam.models.cache import EmbeddingCache
 
 
 class _OneLineErrors(TyperGroup):
@@ -207,6 +210,13 @@ def annotate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there.")
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with slices that were prepared before; new ones are kept "
+            "there, too. By default nothing is kept."
+        ),
+    ] = None,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -246,7 +256,7 @@ def annotate(
         )
     except RecipeError as error:
         fail(_with_dashes(str(error), list(Recipe.model_fields)))
-    with _interruptible(output), Screen() as screen:
+    with _interruptible(output), _kept(cache) as kept, Screen() as screen:
         report = run(
             inputs,
             output,
@@ -254,6 +264,7 @@ def annotate(
             formats=_split(formats),
             overwrite=overwrite,
             progress=screen,
+            cache=kept,
         )
     if report.stopped:
         say(f"error: {report.stopped}")
@@ -264,6 +275,89 @@ def annotate(
             f"{report.output / 'labels'}, objects in {report.table}"
         )
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def prepare(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
+        ),
+    ],
+    model: Annotated[
+        str, typer.Option(help="Whom they are prepared for: see `models list`.")
+    ] = "pocket",
+    axes: Annotated[
+        str | None, typer.Option(help="What the axes are; as for annotate.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to look at; as for annotate.")
+    ] = None,
+    normalization: Annotated[
+        Literal["stack", "plane"],
+        typer.Option(
+            help="One contrast for the whole stack, or one per plane (bleaching)."
+        ),
+    ] = "stack",
+    diameter: Annotated[
+        str | None, typer.Option(help="Of a typical object; as for annotate.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
+    ] = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder to keep them in; by default the viewer's."),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Most of the disk for them, in GB; by default 10, and no more than a "
+            "tenth of what is free. The oldest are removed."
+        ),
+    ] = None,
+) -> None:
+    """Prepare all slices of images ahead, so that clicks are answered at once.
+
+    They are found again by whoever opens the images with the same model: the Segment
+    widget, and annotate --cache. What is there already is not prepared again. Exit
+    code 0: all done; 2: some input failed, the others are done.
+    """
+    from napari_sam.models.cache import LIMIT, SHARE, EmbeddingCache
+    from napari_sam.models.catalog import load_model
+    from napari_sam.records.prepare import prepare_files
+    from napari_sam.records.screen import Screen
+    from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
+
+    try:
+        recipe = make_recipe(
+            axes=axes,
+            channels=_channels(channels),
+            normalization=normalization,
+            model=model,
+            device=device,
+            diameter=diameter,
+        )
+    except RecipeError as error:
+        fail(_with_dashes(str(error), list(Recipe.model_fields)))
+    if limit is not None and not 0 < limit < float("inf"):
+        fail(f"--limit is gigabytes above 0, not {limit:g}")
+    kept = EmbeddingCache(
+        cache,
+        limit=LIMIT if limit is None else int(limit * 2**30),
+        share=SHARE if limit is None else 1.0,
+        told=say,
+    )
+    with _interruptible(kept.folder), closing(kept), Screen() as screen:
+        loaded = load_model(recipe.model, recipe.device, cache=kept)
+        report = prepare_files(inputs, loaded, recipe, progress=screen)
+    typer.echo(
+        f"{report.planes} slices of {report.images} images are prepared in "
+        f"{kept.folder}, {report.there} of them were before"
+    )
+    raise typer.Exit(2 if report.failures else 0)
 
 
 @app.command()
@@ -345,6 +439,18 @@ def _with_dashes(message: str, names: Sequence[str]) -> str:
         if first in names:
             lines[i] = f"--{first.replace('_', '-')} {rest}"
     return "; ".join(lines)
+
+
+@contextmanager
+def _kept(folder: Path | None) -> Iterator[EmbeddingCache | None]:
+    """Keep prepared slices in a folder, where one is named."""
+    if folder is None:
+        yield None
+        return
+    from napari_sam.models.cache import EmbeddingCache
+
+    with closing(EmbeddingCache(folder, told=say)) as cache:
+        yield cache
 
 
 class _Terminated(KeyboardInterrupt):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.images import InputFile
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def run(
     formats: Sequence[str] = ("tiff",),
     overwrite: bool = False,
     progress: Listener | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
@@ -69,6 +71,8 @@ def run(
         same options still goes on.
     progress : callable, optional
         Gets a `Progress` for everything that happens.
+    cache : EmbeddingCache, optional
+        Where planes that the model encoded before are looked for, and new ones kept.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def run(
     check_collisions(items, layout)
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
-    model, detector = load_parts(recipe)
+    model, detector = load_parts(recipe, cache=cache)
     space = Workspace(output)
     prepare_folder(output)
     prepare_folder(space.folder)

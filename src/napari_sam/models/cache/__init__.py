@@ -2,6 +2,6 @@
 
 from napari_sam.models.cache.entry import Packed
 from napari_sam.models.cache.key import key_of
-from napari_sam.models.cache.slices import LIMIT, EmbeddingCache, default_folder
+from napari_sam.models.cache.slices import LIMIT, SHARE, EmbeddingCache, default_folder
 
-__all__ = ["LIMIT", "EmbeddingCache", "Packed", "default_folder", "key_of"]
+__all__ = ["LIMIT", "SHARE", "EmbeddingCache", "Packed", "default_folder", "key_of"]

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 LIMIT: Final = 10 * 2**30
 """Bytes that are kept unless somebody says otherwise."""
 
+SHARE: Final = 0.1
+"""Of what is free on the disk: no more is used unless somebody says otherwise."""
+
 _HOME: Final = "NAPARI_SAM_CACHE"
 _QUEUE: Final = 256 * 2**20  # bytes that wait to be written; more are not written
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -77,7 +80,7 @@ class EmbeddingCache:
         folder: str | Path | None = None,
         *,
         limit: int = LIMIT,
-        share: float = 1.0,
+        share: float = SHARE,
         least: float = 0.0,
         told: Callable[[str], None] = _log.warning,
     ) -> None:

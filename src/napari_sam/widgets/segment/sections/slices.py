@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_sam.models.lane import Post
     from napari_sam.widgets.segment.bridge import Bridge
 
-_SHARE: Final = 0.1  # of the free disk, at most
 _LEAST: Final = 0.25  # seconds; what is prepared faster is not worth a file
 _STEPS: Final = 1000  # of the bar
 _OFTEN_MS: Final = 1000  # between two looks at how much there is
@@ -108,7 +107,6 @@ class Slices(QWidget, Watcher):
         if self.keep.value:
             self._cache = EmbeddingCache(
                 limit=int(self.limit.value * 2**30),
-                share=_SHARE,
                 least=_LEAST,
                 told=lambda line: self._post(partial(self._notice, line)),
             )
