@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,7 +48,10 @@ class EntryError(Exception):
 
 
 def write_entry(path: Path, key: str, packed: Packed) -> None:
-    """Write a file that is not there yet, and wait until it is on the disk.
+    """Write a file.
+
+    The system may keep it in memory for a while: what a power cut leaves of it has
+    another checksum, and waiting for the disk would take longer than all the rest.
 
     Raises
     ------
@@ -76,8 +78,6 @@ def write_entry(path: Path, key: str, packed: Packed) -> None:
                 compressors=None,
                 config={"write_empty_chunks": True},  # so the file is never smaller
             )
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
 
 
 def read_entry(path: Path, key: str) -> Packed:

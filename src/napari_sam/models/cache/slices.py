@@ -164,7 +164,7 @@ class EmbeddingCache:
         Returns
         -------
         Future
-            Ends when it is on the disk, or with the error.
+            Ends when it is written, or with the error.
 
         Raises
         ------
