@@ -1,5 +1,7 @@
 """The section "Prepared slices", with the real built-in model and real files."""
 
+from dataclasses import replace
+
 import napari
 import numpy as np
 import pytest
@@ -92,10 +94,10 @@ def shown(panel, qtbot):
 def test_all_slices_are_prepared(panel, qtbot, folder, frames):
     assert panel.slices.prepare.text() == "Prepare all 4 slices"
     prepare_all(panel, qtbot)
-    assert panel.slices.says.text() == "Prepared: every slice, 4 now."
+    assert panel.slices.says.text() == "All 4 slices are prepared now."
     assert len(files(folder)) == 4
     prepare_all(panel, qtbot)
-    assert panel.slices.says.text() == "All were prepared before: 4 slices."
+    assert panel.slices.says.text() == "All 4 slices were prepared before."
 
 
 def test_the_first_click_after_opening_again_encodes_nothing(
@@ -230,3 +232,8 @@ def test_how_long_it_takes_is_told_by_what_was_new():
     assert PreparingState("preparing", 20, 50, 20).seconds_left(9.0) is None
     said = words.preparing(state, 120.0, "Z")
     assert said == "Preparing: 30 of 50 slices, about 40 s left."
+    done = replace(state, phase="done", done=50)
+    said = words.preparing(done, 120.0, "Z")
+    assert said == "All 50 slices are prepared: 30 now, the others before."
+    one = PreparingState("done", done=1, total=1)
+    assert words.preparing(one, 0.0, "") == "This image is prepared now."

@@ -31,6 +31,10 @@ _STEPS: Final = 1000  # of the bar
 _OFTEN_MS: Final = 1000  # between two looks at how much there is
 _THREAD: Final = "slices"
 _KEEP_TIP = "So that they are there at once when you open the same image again."
+_LIMIT_TIP = (
+    "And never more than a tenth of what is free. What was used longest ago is removed "
+    "first."
+)
 _PREPARE_TIP = (
     "Now, so that nothing has to be waited for later. You can go on meanwhile: what "
     "you click goes first."
@@ -64,7 +68,12 @@ class Slices(QWidget, Watcher):
             tooltip=_KEEP_TIP,
         )
         self.limit = FloatSpinBox(
-            label="At most (GB)", value=gigabytes, min=0.1, max=100_000, step=1
+            label="At most (GB)",
+            value=gigabytes,
+            min=0.1,
+            max=100_000,
+            step=1,
+            tooltip=_LIMIT_TIP,
         )
         self.about = paragraph()
         self.about.setText(words.ABOUT)

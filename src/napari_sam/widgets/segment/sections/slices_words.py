@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.widgets.auto_annotate.words import duration, plane_noun, planes
+from napari_sam.widgets.auto_annotate.words import duration, planes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +69,12 @@ def preparing(state: PreparingState, now: float, stack_axes: str) -> str:
         return f"⚠ {state.error}. {of} prepared before that; they stay."
     if state.phase == "stopped":
         return f"Stopped. {of} prepared; they stay."
-    noun = plane_noun(stack_axes)
+    what = f"All {planes(state.total, stack_axes)}" if stack_axes else "This image"
+    are, were = ("are", "were") if state.total != 1 else ("is", "was")
     if state.there == state.total:
-        return f"All were prepared before: {planes(state.total, stack_axes)}."
-    before = f"; {state.there:,} before" if state.there else ""
-    return f"Prepared: every {noun}, {state.done - state.there:,} now{before}."
+        return f"{what} {were} prepared before."
+    if not state.there:
+        return f"{what} {are} prepared now."
+    return (
+        f"{what} {are} prepared: {state.done - state.there:,} now, the others before."
+    )
