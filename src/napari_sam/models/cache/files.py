@@ -102,8 +102,9 @@ class Files:
 
     def free(self) -> int | None:
         """Return the bytes that are free on the disk; None where nobody can tell."""
-        there = [one for one in (self.folder, *self.folder.parents) if one.is_dir()]
         try:
+            where = (self.folder, *self.folder.parents)
+            there = [one for one in where if one.is_dir()]
             return shutil.disk_usage(there[0]).free if there else None
         except OSError:
             return None

@@ -7,8 +7,8 @@ import errno
 import logging
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections import deque
+from concurrent.futures import Future
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -89,8 +89,9 @@ class EmbeddingCache:
         self._told = told
         self._files = Files(default_folder() if folder is None else Path(folder))
         self._lock = threading.Lock()
+        self._jobs: deque[tuple[Future[None], str, Packed, float]] = deque()
         self._waiting = 0  # bytes
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: threading.Thread | None = None  # while there is something to do
 
     @property
     def folder(self) -> Path:
@@ -171,15 +172,15 @@ class EmbeddingCache:
         OutputError
             (By the future.) If there is no room, or the folder cannot be written to.
         """
-        nbytes = packed.nbytes
+        future: Future[None] = Future()
         with self._lock:
-            self._waiting += nbytes
+            self._waiting += packed.nbytes
+            self._jobs.append((future, key, packed, since))
             if self._thread is None:
-                self._thread = ThreadPoolExecutor(
-                    1, "napari-sam slices: write", initializer=stand_back
-                )
-            future = self._thread.submit(partial(self._write, key, packed, since))
-        future.add_done_callback(lambda _: self._done(nbytes))
+                name = "napari-sam slices: write"
+                # The end of the program waits for it.
+                self._thread = threading.Thread(target=self._run, name=name)
+                self._thread.start()
         return future
 
     def empty(self) -> None:
@@ -199,22 +200,33 @@ class EmbeddingCache:
             ) from error
         self.problem = ""
 
-    def close(self, *, wait: bool = True) -> None:
-        """Write what waits to be written; it can be used again.
+    def close(self) -> None:
+        """Wait until everything is written; it can be used again.
 
-        Parameters
-        ----------
-        wait : bool
-            Until that is done. Otherwise the end of the program waits for it.
+        Without it, the end of the program waits.
         """
         with self._lock:
-            thread, self._thread = self._thread, None
+            thread = self._thread
         if thread is not None:
-            thread.shutdown(wait=wait)
+            thread.join()
 
-    def _done(self, nbytes: int) -> None:
-        with self._lock:
-            self._waiting -= nbytes
+    def _run(self) -> None:
+        """Write all there is; on a thread of its own."""
+        stand_back()
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._thread = None
+                    return
+                future, key, packed, since = self._jobs.popleft()
+            try:
+                self._write(key, packed, since)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+            with self._lock:
+                self._waiting -= packed.nbytes
 
     def _wrote(self, future: Future[None]) -> None:
         error = future.exception()

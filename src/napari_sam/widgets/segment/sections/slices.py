@@ -128,10 +128,8 @@ class Slices(QWidget, Watcher):
         preparing.changed = lambda: None  # nothing here may be left to show it
         preparing.stop()
         self._threads.close()
-        cache, self._cache = self._cache, None
+        self._cache = None
         self._bridge.session.keep_in(None)
-        if cache is not None:
-            cache.close(wait=False)
 
     def work_changed(self) -> None:
         """Offer to prepare the image that is worked on now."""
