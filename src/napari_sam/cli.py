@@ -287,7 +287,7 @@ def prepare(
         ),
     ],
     model: Annotated[
-        str, typer.Option(help="Whom they are prepared for: see `models list`.")
+        str, typer.Option(help="The model that clicks will be for: see `models list`.")
     ] = "pocket",
     axes: Annotated[
         str | None, typer.Option(help="What the axes are; as for annotate.")

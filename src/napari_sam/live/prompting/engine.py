@@ -83,7 +83,7 @@ class Engine:
         """Load the chosen model, unless it is there or on its way."""
         if self.model is None and not self.loading:
             self.loading = True
-            work = partial(_load, self.name, self.device)
+            work = partial(_load, self.name, self.device, self._cache)
             self._threads.run("load", work, self._loaded, self._failed)
 
     def stop(self) -> None:
@@ -119,11 +119,14 @@ class Engine:
         self._told_failed(error)
 
 
-def _load(name: str, device: str) -> PromptableModel:
+def _load(name: str, device: str, cache: EmbeddingCache | None) -> PromptableModel:
     # torch comes in this way only, or an open window may take the process down.
     # The built-in model does without torchvision, whose import takes seconds.
-    # What it has prepared was seldom worth a file, which zarr would read.
-    warm(*([] if name == "pocket" else ["torchvision", "zarr"]))
+    needed = [] if name == "pocket" else ["torchvision"]
+    # What it prepares is seldom worth a file, which zarr would write or read.
+    if cache is not None and (name != "pocket" or cache.folder.is_dir()):
+        needed.append("zarr")
+    warm(*needed)
     from napari_sam.models.catalog import load_model
 
     return load_model(name, device=device)

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Files:
         self.folder = folder
         self._lock = threading.Lock()
         self._size = 0
-        self._looked: float | None = None
+        self._looked = -inf
 
     def path(self, key: str) -> Path:
         """Return where an entry lies, or would."""
@@ -60,14 +61,17 @@ class Files:
     def size(self) -> int:
         """Bytes that all entries take; what others wrote last may be missing."""
         with self._lock:
-            known = self._looked is not None
-            if known and time.monotonic() - (self._looked or 0.0) < _AGAIN:
+            if time.monotonic() - self._looked < _AGAIN:
                 return self._size
         return self.look()
 
     def look(self) -> int:
         """Add up all entries, and remove what dead processes left behind."""
-        return self._noted(self._scan())
+        files = self._scan()
+        with self._lock:
+            self._size = sum(file.size for file in files)
+            self._looked = time.monotonic()
+            return self._size
 
     def grew(self, size: int) -> None:
         """Note that so many bytes more are there."""
@@ -97,8 +101,7 @@ class Files:
                 break
             _remove(file.path)
             left -= file.size
-        self._noted(self._scan())
-        return left + size <= limit
+        return self.look() + size <= limit
 
     def free(self) -> int | None:
         """Return the bytes that are free on the disk; None where nobody can tell."""
@@ -120,12 +123,6 @@ class Files:
         for path in list(self._named(_ENDING)):
             path.unlink(missing_ok=True)
         self.look()
-
-    def _noted(self, files: list[_File]) -> int:
-        size = sum(file.size for file in files)
-        with self._lock:
-            self._size, self._looked = size, time.monotonic()
-        return size
 
     def _scan(self) -> list[_File]:
         now = time.time()
