@@ -86,8 +86,8 @@ def test_killed_anywhere_it_never_answers_wrongly(model, frames, folder, tmp_pat
 def test_two_processes_share_a_folder(folder, new_packed):
     limit = 7 * new_packed(1).nbytes
     both = [start("churn", folder, seed, 300, limit) for seed in (1, 2)]
-    for process in both:
-        out, err = process.communicate(timeout=240)
+    said = [process.communicate(timeout=240) for process in both]
+    for process, (out, err) in zip(both, said, strict=True):
         assert process.returncode == 0, err
         assert int(out) > 0
     cache = EmbeddingCache(folder, limit=limit)

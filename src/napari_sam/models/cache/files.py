@@ -99,9 +99,9 @@ class Files:
         for file in sorted(files, key=lambda file: file.used):
             if left <= wanted or file.used >= since:
                 break
-            _remove(file.path)
-            left -= file.size
-        return self.look() + size <= limit
+            left -= file.size if _removed(file.path) else 0
+        self.look()  # others write, too
+        return left + size <= limit
 
     def free(self) -> int | None:
         """Return the bytes that are free on the disk; None where nobody can tell."""
@@ -142,6 +142,10 @@ class Files:
             yield from self.folder.glob(f"??/*{ending}")
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):  # it is gone, or another process reads it
-        path.unlink()
+def _removed(path: Path) -> bool:
+    """Remove a file, and return whether it is gone."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # on Windows, while another process reads it
+        return False
+    return True
