@@ -7,7 +7,7 @@ next day: its model is loaded, and the clock runs from opening the stack, with a
 at once, to the answer. So the time holds measuring the contrast, reading the slice,
 what the cache does (or the encoder), and decoding. Starting Python, loading the model
 and drawing are not in it. The network is random where no weights ship, of the real
-size. Exit code 1 where a click on kept slices takes 400 ms or more. Three minutes.
+size. Exit code 1 where a click on kept slices takes 400 ms or more. Some minutes.
 """
 
 from __future__ import annotations
