@@ -35,6 +35,7 @@ for binding in ("PyQt6", "PyQt5"):
 
 # Neither read nor change the preferences of whoever runs the tests.
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "settings.yaml")
+os.environ["NAPARI_SAM_CACHE"] = tempfile.mkdtemp()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam_annotator import conflict_message
 
 if TYPE_CHECKING:
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.catalog import list_models, load_detector, load_model
     from napari_sam.segment.annotate import annotate, iter_annotate
     from napari_sam.segment.propagate import propagate
@@ -22,6 +23,7 @@ __all__ = [
     "Candidates",
     "Detections",
     "Embedding",
+    "EmbeddingCache",
     "Mask",
     "Prompt",
     "annotate",
@@ -34,6 +36,7 @@ __all__ = [
 
 _WHERE = {
     "napari_sam.types": ("Candidates", "Detections", "Embedding", "Mask", "Prompt"),
+    "napari_sam.models.cache": ("EmbeddingCache",),
     "napari_sam.models.catalog": ("list_models", "load_detector", "load_model"),
     "napari_sam.segment.annotate": ("annotate", "iter_annotate"),
     "napari_sam.segment.propagate": ("propagate",),

@@ -1,34 +1,35 @@
-"""The command line: `napari-sam demo | annotate | run | export | evaluate | models`.
+"""The command line: `napari-sam demo | annotate | run | prepare | export | …`.
 
 Rooms are imported where they are used, so that `--help` is fast.
 """
 
 from __future__ import annotations
 
-import json
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from napari_sam.cli_common import (
+    FORMATS,
+    cache_in,
+    channels_of,
+    end,
+    interruptible,
+    numbers,
+    split,
+    with_dashes,
+)
+from napari_sam.cli_labels import evaluate, export
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
-    from napari_sam.records.report import RunReport
-
-# As `napari_sam.records.formats.NAMES`, which would be slow to ask for.
-_FORMATS = (
-    "tiff, yolo, yolo-seg, yolo-detect, coco, coco-polygons, sa1b, ctc, omezarr, "
-    "cellpose, stardist, roi, geojson, parquet"
-)
+    pass
 
 
 class _OneLineErrors(TyperGroup):
@@ -61,6 +62,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
+app.command()(export)
+app.command()(evaluate)
 
 
 def main() -> None:
@@ -223,13 +226,20 @@ def annotate(
         str,
         typer.Option(
             "--format",
-            help=f"{_FORMATS} (ctc with --link time), or several: tiff,yolo. Label "
+            help=f"{FORMATS} (ctc with --link time), or several: tiff,yolo. Label "
             "TIFFs are always written.",
         ),
     ] = "tiff",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there.")
     ] = False,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with slices that were prepared before; new ones are kept "
+            "there, too. By default nothing is kept."
+        ),
+    ] = None,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -245,7 +255,7 @@ def annotate(
     try:
         recipe = make_recipe(
             axes=axes,
-            channels=_channels(channels),
+            channels=channels_of(channels),
             normalization=normalization,
             percentiles=percentiles,
             ranges=ranges,
@@ -256,8 +266,8 @@ def annotate(
             iou=iou,
             imgsz=imgsz,
             max_det=max_det,
-            classes=_numbers(classes, "--classes"),
-            words=None if words is None else tuple(_split(words)),
+            classes=numbers(classes, "--classes"),
+            words=None if words is None else tuple(split(words)),
             diameter=diameter,
             points_per_side=points_per_side,
             crop_layers=crop_layers,
@@ -270,17 +280,18 @@ def annotate(
             min_planes=min_planes,
         )
     except RecipeError as error:
-        fail(_with_dashes(str(error), list(Recipe.model_fields)))
-    with _interruptible(output), Screen() as screen:
+        fail(with_dashes(str(error), list(Recipe.model_fields)))
+    with interruptible(output), cache_in(cache) as kept, Screen() as screen:
         report = run(
             inputs,
             output,
             recipe,
-            formats=_split(formats),
+            formats=split(formats),
             overwrite=overwrite,
             progress=screen,
+            cache=kept,
         )
-    _end(report)
+    end(report)
 
 
 @app.command("run")
@@ -317,7 +328,7 @@ def run_saved(
     if device is not None:
         recipe = recipe.model_copy(update={"device": device})
     place = Path(saved.output) if output is None else output
-    with _interruptible(place), Screen() as screen:
+    with interruptible(place), Screen() as screen:
         report = run(
             saved.inputs,
             place,
@@ -327,116 +338,98 @@ def run_saved(
             progress=screen,
             weights=saved.weights,
         )
-    _end(report)
-
-
-def _end(report: RunReport) -> None:
-    """Say where results went, and end."""
-    if report.stopped:
-        say(f"error: {report.stopped}")
-    if report.table is not None:
-        done = sum(item.status != "failed" for item in report.inputs)
-        typer.echo(
-            f"{done} of {len(report.inputs)} images done: labels in "
-            f"{report.output / 'labels'}, objects in {report.table}"
-        )
-    raise typer.Exit(report.exit_code)
+    end(report)
 
 
 @app.command()
-def export(
-    labels: Annotated[
+def prepare(
+    inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="LABELS...",
-            help="Label images, folders of them, results of annotate, or folders that "
-            "were saved in napari.",
+            metavar="INPUT...",
+            help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
         ),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the results.")],
-    formats: Annotated[
-        str, typer.Option("--format", help=f"{_FORMATS}, or several: coco,geojson.")
-    ],
-    images: Annotated[
-        Path | None,
+    model: Annotated[
+        str, typer.Option(help="The model that clicks will be for: see `models list`.")
+    ] = "pocket",
+    axes: Annotated[
+        str | None, typer.Option(help="What the axes are; as for annotate.")
+    ] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Channels to look at; as for annotate.")
+    ] = None,
+    normalization: Annotated[
+        Literal["stack", "plane"],
         typer.Option(
-            help="The images, for formats that hold them: a file, or a folder in which "
-            "they are called as the labels are."
+            help="One contrast for the whole stack, or one per plane (bleaching)."
+        ),
+    ] = "stack",
+    percentiles: Annotated[
+        str, typer.Option(help="What becomes dark and bright; as for annotate.")
+    ] = "0.5:99.8",
+    ranges: Annotated[
+        str | None, typer.Option(help="The same in intensities; as for annotate.")
+    ] = None,
+    diameter: Annotated[
+        str | None, typer.Option(help="Of a typical object; as for annotate.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
+    ] = "auto",
+    cache: Annotated[
+        Path | None,
+        typer.Option(help="Folder to keep them in; by default the viewer's."),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Most of the disk for them, in GB; by default 10, and no more than a "
+            "tenth of what is free. The oldest are removed."
         ),
     ] = None,
-    complete: Annotated[
-        bool,
-        typer.Option(
-            "--complete",
-            help="Take every slice as complete; by default formats to train with get "
-            "only what was said to be complete in napari.",
-        ),
-    ] = False,
-    validation: Annotated[
-        float,
-        typer.Option(
-            min=0.0, max=1.0, help="Which part of the images yolo-seg holds back."
-        ),
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(help="Which ones: drawn with this number.")] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there.")
-    ] = False,
 ) -> None:
-    """Write labels that exist already in other formats.
+    """Prepare all slices of images ahead, so that clicks are answered at once.
 
-    Writes OUTPUT/objects.csv and a folder for each format. Exit code 0: all done; 2:
-    some labels could not be used, the others are done.
+    They are found again by whoever opens the images with the same model: the Segment
+    widget, and annotate --cache. What is there already is not prepared again. Exit
+    code 0: all done; 2: some input failed, the others are done.
     """
-    from napari_sam.records.deliver import export as deliver
-    from napari_sam.records.formats.base import Options
+    from napari_sam.models.cache import LIMIT, SHARE, EmbeddingCache
+    from napari_sam.models.catalog import load_model
+    from napari_sam.records.prepare import prepare_files
     from napari_sam.records.screen import Screen
+    from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
 
-    with Screen() as screen:
-        report = deliver(
-            labels,
-            output,
-            _split(formats),
-            images=images,
-            complete=complete,
-            options=Options(validation, seed),
-            overwrite=overwrite,
-            progress=screen,
+    try:
+        recipe = make_recipe(
+            axes=axes,
+            channels=channels_of(channels),
+            normalization=normalization,
+            percentiles=percentiles,
+            ranges=ranges,
+            model=model,
+            device=device,
+            diameter=diameter,
         )
-    if report.stopped:
-        say(f"error: {report.stopped}")
-    done = sum(item.status != "failed" for item in report.inputs)
-    typer.echo(f"{done} of {len(report.inputs)} label images are in {report.output}")
-    raise typer.Exit(report.exit_code)
-
-
-@app.command()
-def evaluate(
-    predicted: Annotated[
-        Path, typer.Argument(help="Label file or folder, or an output of annotate.")
-    ],
-    ground_truth: Annotated[Path, typer.Argument(help="The true labels.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON instead of a table.")
-    ] = False,
-) -> None:
-    """Compare labels with the truth: F1 at IoU 0.5 to 0.95, mean IoU, counts.
-
-    In folders, files belong together that have the same relative path without
-    suffix. Exit code 2: some file could not be scored, the others are.
-    """
-    from napari_sam.records.evaluate import evaluate as compare
-
-    result = compare(predicted, ground_truth)
-    for line in result.failures:
-        say(f"error: {line}")
-    if as_json:
-        typer.echo(json.dumps(result.to_dict(), indent=1))
-    elif result.files:
-        from napari_sam.records.screen import show_evaluation
-
-        show_evaluation(result)
-    raise typer.Exit(result.exit_code)
+    except RecipeError as error:
+        fail(with_dashes(str(error), list(Recipe.model_fields)))
+    if limit is not None and not 0 < limit < float("inf"):
+        fail(f"--limit is gigabytes above 0, not {limit:g}")
+    kept = EmbeddingCache(
+        cache,
+        limit=LIMIT if limit is None else int(limit * 2**30),
+        share=SHARE if limit is None else 1.0,
+        told=say,
+    )
+    with interruptible(kept.folder), closing(kept), Screen() as screen:
+        loaded = load_model(recipe.model, recipe.device, cache=kept)
+        report = prepare_files(inputs, loaded, recipe, progress=screen)
+    typer.echo(
+        f"{report.planes} slices of {report.images} images are prepared in "
+        f"{kept.folder}, {report.there} of them were before"
+    )
+    raise typer.Exit(2 if report.failures else 0)
 
 
 @app.command()
@@ -452,7 +445,7 @@ def demo(
     from napari_sam.records.demo import run_demo
     from napari_sam.records.screen import Screen, show_rows
 
-    with _interruptible(output), Screen() as screen:
+    with interruptible(output), Screen() as screen:
         report = run_demo(output, progress=screen)
     show_rows(report.rows(), title="F1 at IoU 0.5")
     typer.echo(f"labels, objects.csv and pictures (overlays) are in {report.output}")
@@ -460,57 +453,6 @@ def demo(
         from napari_sam.widgets.view import show_demo
 
         show_demo(output)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _channels(text: str | None) -> tuple[int | str, ...] | None:
-    if text is None:
-        return None
-    return tuple(int(p) if p.isdecimal() else p for p in _split(text))
-
-
-def _numbers(text: str | None, option: str) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = _split(text)
-    if not all(part.isdecimal() for part in parts):
-        fail(f"{option} takes numbers separated by commas, not {text!r}")
-    return tuple(int(part) for part in parts)
-
-
-def _with_dashes(message: str, names: Sequence[str]) -> str:
-    """Call options as they are called on the command line."""
-    lines = message.split("; ")
-    for i, line in enumerate(lines):
-        first, _, rest = line.partition(" ")
-        if first in names:
-            lines[i] = f"--{first.replace('_', '-')} {rest}"
-    return "; ".join(lines)
-
-
-class _Terminated(KeyboardInterrupt):
-    """The system asked this process to end."""
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
-
-
-@contextmanager
-def _interruptible(output: Path) -> Iterator[None]:
-    """End in order, with one line, on Ctrl-C and on SIGTERM."""
-    before = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        kept = "finished planes are kept, the same command goes on from there"
-        code = 143 if isinstance(stop, _Terminated) else 130
-        fail(f"interrupted: {output}: {kept}", code)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

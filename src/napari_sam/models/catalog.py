@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_sam.models.everything import EverythingDetector
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.sniff import file_sha256
+from napari_sam.models.tiles import TiledModel
 from napari_sam.models.wording.alike import AlikeDetector
 from napari_sam.models.wording.asking import can_be_asked, check_words
 from napari_sam.types import ModelError
@@ -17,6 +18,7 @@ from napari_sam.types import ModelError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import Detector, PromptableModel
     from napari_sam.types import Box
 
@@ -104,7 +106,9 @@ def list_models() -> tuple[CatalogEntry, ...]:
     return _ENTRIES
 
 
-def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
+def load_model(
+    name: str | Path, device: str = "auto", *, cache: EmbeddingCache | None = None
+) -> PromptableModel:
     """Load a promptable model.
 
     Parameters
@@ -117,6 +121,8 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
         own. Its name does not matter, and no code in it is run.
     device : str
         "auto", "cpu", "cuda", "cuda:1" or "mps".
+    cache : EmbeddingCache, optional
+        Where planes that were encoded before are looked for, and new ones are kept.
 
     Raises
     ------
@@ -124,6 +130,13 @@ def load_model(name: str | Path, device: str = "auto") -> PromptableModel:
         If there is no such model or device, it was not downloaded, or the file is
         damaged or not what its publisher gives.
     """
+    model = _load(name, device)
+    if isinstance(model, TiledModel):
+        model.cache = cache
+    return model
+
+
+def _load(name: str | Path, device: str) -> PromptableModel:
     from napari_sam.models.runtime import import_torch
 
     entry = _find(str(name), "model")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.images import InputFile
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
     from napari_sam.records.work import InputWork
 
@@ -58,6 +59,7 @@ def run(
     overwrite: bool = False,
     progress: Listener | None = None,
     weights: Weights | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
@@ -83,6 +85,8 @@ def run(
         Gets a `Progress` for everything that happens.
     weights : Weights, optional
         Those that model and detector must have.
+    cache : EmbeddingCache, optional
+        Where planes that the model encoded before are looked for, and new ones kept.
 
     Returns
     -------
@@ -114,7 +118,7 @@ def run(
     check_collisions(items, layout)
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
-    model, detector = load_parts(recipe)
+    model, detector = load_parts(recipe, cache=cache)
     there = Weights(model=_weights(model.info), detector=_weights(detector.info))
     if weights is not None:
         check_weights(weights, there)

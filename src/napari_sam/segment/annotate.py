@@ -24,6 +24,7 @@ from napari_sam.segment.table import join_tables, with_plane
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.segment.result import PlaneResult
     from napari_sam.types import LabelArray, ObjectTable
 
@@ -194,6 +195,8 @@ def load_parts(
     recipe: Recipe,
     model: PromptableModel | None = None,
     detector: Detector | None = None,
+    *,
+    cache: EmbeddingCache | None = None,
 ) -> tuple[PromptableModel, Detector]:
     """Load the model and the detector that a recipe names.
 
@@ -204,11 +207,13 @@ def load_parts(
         Used instead of loading one.
     detector : Detector, optional
         Used instead of loading one; it keeps the options that it was made with.
+    cache : EmbeddingCache, optional
+        For the model that is loaded.
     """
     from napari_sam.models.catalog import load_detector, load_model
 
     if model is None:
-        model = load_model(recipe.model, device=recipe.device)
+        model = load_model(recipe.model, device=recipe.device, cache=cache)
     if detector is None:
         detector = load_detector(
             recipe.detector,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from napari_sam.live.threads import Threads
 from napari_sam.models.lane import LaneHandle, Post, acquire
 from napari_sam.models.runtime import warm
+from napari_sam.models.tiles import TiledModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import PromptableModel
 
 
@@ -51,6 +53,7 @@ class Engine:
         self.name, self.device = "pocket", "auto"
         self.model: PromptableModel | None = None
         self.loading = False
+        self._cache: EmbeddingCache | None = None
 
     @property
     def lane(self) -> LaneHandle | None:
@@ -70,11 +73,17 @@ class Engine:
         self.model = None
         return True
 
+    def keep_in(self, cache: EmbeddingCache | None) -> None:
+        """Let models look for slices in a cache, and keep new ones there."""
+        self._cache = cache
+        if isinstance(self.model, TiledModel):
+            self.model.cache = cache
+
     def start(self) -> None:
         """Load the chosen model, unless it is there or on its way."""
         if self.model is None and not self.loading:
             self.loading = True
-            work = partial(_load, self.name, self.device)
+            work = partial(_load, self.name, self.device, self._cache)
             self._threads.run("load", work, self._loaded, self._failed)
 
     def stop(self) -> None:
@@ -102,6 +111,7 @@ class Engine:
             lane = acquire(device, owner=self._owner, post=self._post)
             self._handle = device, lane
         self.model, self.loading = model, False
+        self.keep_in(self._cache)
         self._told_loaded()
 
     def _failed(self, error: Exception) -> None:
@@ -109,10 +119,14 @@ class Engine:
         self._told_failed(error)
 
 
-def _load(name: str, device: str) -> PromptableModel:
+def _load(name: str, device: str, cache: EmbeddingCache | None) -> PromptableModel:
     # torch comes in this way only, or an open window may take the process down.
     # The built-in model does without torchvision, whose import takes seconds.
-    warm(*([] if name == "pocket" else ["torchvision"]))
+    needed = [] if name == "pocket" else ["torchvision"]
+    # What it prepares is seldom worth a file, which zarr would write or read.
+    if cache is not None and (name != "pocket" or cache.folder.is_dir()):
+        needed.append("zarr")
+    warm(*needed)
     from napari_sam.models.catalog import load_model
 
     return load_model(name, device=device)

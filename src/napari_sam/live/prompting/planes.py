@@ -62,6 +62,10 @@ class Planes:
     budget : int
         Bytes that prepared planes may take. The plane on screen and those that are
         needed are kept whatever they take.
+
+    Attributes
+    ----------
+    budget : int
     """
 
     def __init__(
@@ -71,7 +75,7 @@ class Planes:
         failed: Callable[[Index, Exception], None],
         budget: int = BUDGET,
     ) -> None:
-        self._ready, self._failed, self._budget = ready, failed, budget
+        self._ready, self._failed, self.budget = ready, failed, budget
         self._threads = Threads(post)
         self._reader: Reader | None = None
         self._model: tuple[PromptableModel, LaneHandle] | None = None
@@ -278,11 +282,11 @@ class Planes:
     def _make_room(self, newest: Index) -> None:
         """Let those go that were used longest ago, the neighbours last."""
         for index in self.kept:
-            if self.nbytes > self._budget and index not in self._wishes:
+            if self.nbytes > self.budget and index not in self._wishes:
                 del self._kept[index]
         for index in (newest, *self.kept):
             near = self._wishes.get(index) == Priority.NEIGHBOUR
-            if near and self.nbytes > self._budget:
+            if near and self.nbytes > self.budget:
                 # Not again as long as the same plane is shown: there is no room.
                 self._refused.add(index)
                 self._kept.pop(index, None)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_sam.live.prompting.reading import Look
     from napari_sam.live.source import Source
     from napari_sam.live.values import Index, Key, Mark
+    from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import PromptableModel
     from napari_sam.types import Mask
 
@@ -126,6 +127,15 @@ class Session(Listing):
         self._go_on()
         self._report()
         self.on_prepared("")
+
+    def keep_in(self, cache: EmbeddingCache | None) -> None:
+        """Keep prepared slices on the disk, too; None: in memory only."""
+        self._engine.keep_in(cache)
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        """Bytes that prepared slices take in memory, and how many they may."""
+        return self._planes.nbytes, self._planes.budget
 
     def look_at(self, index: Index) -> None:
         """Prepare the slice on screen, and then its neighbours."""

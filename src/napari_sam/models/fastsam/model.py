@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from napari_sam.models.fastsam.choosing import choose
+from napari_sam.models.fastsam.packing import masks_in, packed_masks
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.options import DetectorOptions
 from napari_sam.models.tiles import TiledModel, Tiling, View
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from napari_sam.models.cache import Packed
     from napari_sam.models.protocol import ModelInfo
     from napari_sam.models.yolo.detector import YoloDetector
     from napari_sam.types import Embedding, Mask, Prompt
@@ -49,6 +51,17 @@ class FastSamModel(TiledModel):
     def info(self) -> ModelInfo:
         """Which model this is."""
         return self._segmenter.info
+
+    @property
+    def way(self) -> str:
+        """How pixels become features; see `TiledModel`."""
+        return f"FastSAM, {OPTIONS}, 1"
+
+    def _pack(self, features: tuple[Mask, ...]) -> Packed:
+        return packed_masks(features)
+
+    def _unpack(self, packed: Packed) -> tuple[Mask, ...]:
+        return masks_in(packed)
 
     def _look(self, view: View) -> tuple[Mask, ...]:
         (found,) = self._segmenter.detect([view.plane])

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from napari_sam.models.cache import Packed
 from napari_sam.models.crew import Crew
 from napari_sam.models.device import has_fast_bfloat16, resolve_device
+from napari_sam.models.halves import halved, restored
 from napari_sam.models.lane import checkpoint
 from napari_sam.models.pocket.closer import MOST, WANTED, closer_look, enlarged
 from napari_sam.models.pocket.masks import to_mask
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_MAPS = ("coarse", "fine", "dense")  # of `Features`, before the pixels
 _MULTIPLE = 32  # the encoder's largest stride
 # Regions that a thread decodes at once: more fall out of its cache, and keep an urgent
 # request waiting longer.
@@ -76,6 +79,27 @@ class PocketModel(TiledModel):
     def info(self) -> ModelInfo:
         """Which model this is."""
         return self._info
+
+    @property
+    def way(self) -> str:
+        """How pixels become features; see `TiledModel`."""
+        return f"pocket, {'bfloat16' if self._rounded else 'float32'}, 1"
+
+    def _pack(self, features: Features) -> Packed:
+        maps = {name: halved(getattr(features, name)) for name in _MAPS}
+        return Packed(
+            {**maps, "pixels": features.pixels.cpu().numpy()}, {"zoom": features.zoom}
+        )
+
+    def _unpack(self, packed: Packed) -> Features:
+        coarse, fine, dense = (
+            restored(packed.arrays[name], self._device).contiguous(
+                memory_format=torch.channels_last
+            )
+            for name in _MAPS
+        )
+        pixels = torch.tensor(packed.arrays["pixels"], device=self._device)
+        return Features(coarse, fine, dense, pixels, packed.facts["zoom"])
 
     def _look(self, view: View) -> Features:
         """Encode a plane; where its objects are small, enlarged."""

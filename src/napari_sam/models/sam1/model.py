@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.models.cache import Packed
 from napari_sam.models.device import resolve_device
+from napari_sam.models.halves import halved, restored
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sam1.base import SamModel
 from napari_sam.models.sam1.decoder import FastDecoder, Prepared
 from napari_sam.models.sam1.encoder import ImageEncoder, Precision
-from napari_sam.models.sam1.geometry import Frame
+from napari_sam.models.sam1.geometry import INPUT, Frame
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,6 +66,7 @@ class Sam1Model(SamModel):
         )
         self._encoder = ImageEncoder(encoder, where, precision)
         self.instances = None if instances is None else instances.to(where)
+        self._way = f"SAM 1 at {INPUT}, {precision}, 1"
         info = ModelInfo(name, version, sha256, str(where))
         super().__init__(info, prompts, FastDecoder(prompts, decoder), where)
 
@@ -75,6 +78,17 @@ class Sam1Model(SamModel):
         """Return what the encoder made of a plane."""
         features: Tensor = self.features(embedding)
         return features
+
+    @property
+    def way(self) -> str:
+        """How pixels become features; see `TiledModel`."""
+        return self._way
+
+    def _pack(self, features: Tensor) -> Packed:
+        return Packed({"features": halved(features)})
+
+    def _unpack(self, packed: Packed) -> Tensor:
+        return restored(packed.arrays["features"], self._device)
 
     def _features(self, plane: Plane) -> Tensor:
         return self._encoder(self.frame(plane.shape).image(plane.pixels))

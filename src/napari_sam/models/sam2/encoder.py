@@ -69,7 +69,7 @@ class ImageEncoder:
         deviation: Colour = _STD,
     ) -> None:
         self._network: Any = network
-        self._device, self._side = device, side
+        self._device, self.side = device, side
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(deviation, device=device).view(1, 3, 1, 1)
         for block in network.get_submodule(blocks).children():
@@ -81,7 +81,7 @@ class ImageEncoder:
         image = torch.tensor(pixels, device=self._device).permute(2, 0, 1)[None]
         square = F.interpolate(
             image.float() / 255,
-            (self._side, self._side),
+            (self.side, self.side),
             mode="bilinear",
             antialias=True,
         )

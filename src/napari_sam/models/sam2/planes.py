@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from napari_sam.models.cache import Packed
 from napari_sam.models.device import resolve_device
+from napari_sam.models.halves import halved, restored
 from napari_sam.models.protocol import ModelInfo
 from napari_sam.models.sam1.base import SamModel
 from napari_sam.models.sam1.decoder import FastDecoder, Prepared
+from napari_sam.models.sam2.encoder import Features
 
 if TYPE_CHECKING:
     from torch import nn
 
     from napari_sam.images import Plane
     from napari_sam.models.sam1.prompts import Batch
-    from napari_sam.models.sam2.encoder import Features, ImageEncoder
+    from napari_sam.models.sam2.encoder import ImageEncoder
 
+_MAPS = ("top", "low", "high")  # of `Features`
 _CORNERS = (2, 3)  # labels of a box's first and second corner
 
 
@@ -71,6 +75,18 @@ class Sam2Planes(SamModel):
         """Return a plane (1, 256, n, n) as it is where nothing is remembered."""
         alone: Tensor = features.top + self._network.no_mem_embed.view(1, -1, 1, 1)
         return alone
+
+    @property
+    def way(self) -> str:
+        """How pixels become features; see `TiledModel`."""
+        return f"{type(self).__name__} at {self._encoder.side}, 1"
+
+    def _pack(self, features: Features) -> Packed:
+        maps = {name: getattr(features, name) for name in _MAPS}
+        return Packed({name: halved(tensor) for name, tensor in maps.items()})
+
+    def _unpack(self, packed: Packed) -> Features:
+        return Features(*(restored(packed.arrays[n], self._device) for n in _MAPS))
 
     def _features(self, plane: Plane) -> Features:
         return self._encoder(plane.pixels)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.images import Normalization, Plane, make_plane
-from napari_sam.models.lane import checkpoint
+from napari_sam.models.cache import key_of
+from napari_sam.models.lane import checkpoint, report, wait
 from napari_sam.models.sizes import nbytes_of
 from napari_sam.models.tiles.grid import Grid, Part, Tiling
 from napari_sam.models.tiles.large import LargeEmbedding, reduced
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_sam.models.cache import EmbeddingCache, Packed
     from napari_sam.models.protocol import ModelInfo
 
 
@@ -49,9 +53,16 @@ class View:
 
 
 class TiledModel(ABC):
-    """Encodes small planes at once, and large ones tile by tile, where it is asked."""
+    """Encodes small planes at once, and large ones tile by tile, where it is asked.
+
+    Attributes
+    ----------
+    cache : EmbeddingCache or None
+        Where pieces that were encoded before are looked for, and new ones are kept.
+    """
 
     tiling: ClassVar[Tiling]
+    cache: EmbeddingCache | None = None
 
     @property
     @abstractmethod
@@ -67,6 +78,23 @@ class TiledModel(ABC):
         self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool | None
     ) -> list[Candidates]:
         """Answer prompts on an embedding with one tile."""
+
+    @property
+    def way(self) -> str:
+        """How pixels become features, as far as the weights do not say it.
+
+        Another version, precision or size of input has another name, so that nothing
+        is taken for what it is not. Empty where features cannot be kept on a disk.
+        """
+        return ""
+
+    def _pack(self, features: Any) -> Packed:
+        """Return features as plain arrays, of half precision where that is enough."""
+        raise NotImplementedError
+
+    def _unpack(self, packed: Packed) -> Any:
+        """Return the features again."""
+        raise NotImplementedError
 
     def encode(
         self,
@@ -90,11 +118,54 @@ class TiledModel(ABC):
         """
         plane = image if isinstance(image, Plane) else make_plane(image, normalization)
         large = self.tiled(plane)
-        if large is not None:
-            return large
-        known = plane.diameter is not None
-        scale = self.tiling.scale(plane.diameter) if known else None
-        return self._whole(View(plane, scale=scale), plane.shape)
+        return large or self._whole(self._view(plane), plane.shape)
+
+    def prepare(self, plane: Plane, since: float) -> bool:
+        """Make sure that a plane is in the cache; of a large one all finest tiles.
+
+        Parameters
+        ----------
+        plane : Plane
+        since : float
+            Nothing that was used after this time (seconds since 1970) is removed from
+            the cache to make room.
+
+        Returns
+        -------
+        bool
+            Whether it was there already.
+
+        Raises
+        ------
+        ModelError
+            If there is no cache, or this model's planes cannot be kept.
+        OutputError
+            If there is no room, or the disk does not take it.
+        """
+        cache = self.cache
+        if cache is None or not self.way:
+            raise ModelError(
+                f'slices that the model "{self.info.name}" has prepared cannot be kept '
+                "on the disk: use another model, or do without preparing"
+            )
+        large = self.tiled(plane)
+        if large is None:
+            views = [partial(self._view, plane)]
+        else:
+            parts = (*large.grid.parts, large.grid.overview)
+            views = [partial(self._view_of, large, part) for part in parts]
+        there = True
+        for done, make in enumerate(views):
+            report(done / len(views))
+            checkpoint()
+            view = make()
+            key = self._key(view)
+            if cache.get(key) is None:
+                there = False
+                packed = self._pack(self._look(view))
+                # Before the next one: so an error is told where it happens.
+                wait(cache.keep(key, packed, since))
+        return there
 
     def tiled(self, plane: Plane) -> LargeEmbedding | None:
         """Return a large plane in tiles; None where it is seen in one piece."""
@@ -173,6 +244,17 @@ class TiledModel(ABC):
         if known is not None:
             return known
         checkpoint()
+        one = self._whole(self._view_of(embedding, part), part.shape)
+        embedding.kept.put(part, one, nbytes_of(one))
+        return one
+
+    def _view(self, plane: Plane) -> View:
+        """Return how a plane is seen in one piece."""
+        known = plane.diameter is not None
+        return View(plane, scale=self.tiling.scale(plane.diameter) if known else None)
+
+    def _view_of(self, embedding: LargeEmbedding, part: Part) -> View:
+        """Return how one tile is seen."""
         plane = embedding.plane
         if part == embedding.grid.overview:
             scale = self.tiling.side / max(part.shape)
@@ -182,10 +264,7 @@ class TiledModel(ABC):
         step = max(1, int(1 / scale))
         as_is = part.level == 0 and plane.diameter is None
         seen = reduced(plane, part.box, step)
-        view = View(seen, step, None if as_is else scale)
-        one = self._whole(view, part.shape)
-        embedding.kept.put(part, one, nbytes_of(one))
-        return one
+        return View(seen, step, None if as_is else scale)
 
     def _on_part(
         self,
@@ -225,8 +304,36 @@ class TiledModel(ABC):
         return tile.features
 
     def _whole(self, view: View, shape: tuple[int, int]) -> Embedding:
-        tile = Tile((0, 0, *shape), self._look(view))
+        tile = Tile((0, 0, *shape), self._seen(view))
         return Embedding(self.info.sha256, shape, (tile,))
+
+    def _seen(self, view: View) -> Any:
+        """Return the features of a piece, from the cache where they are there."""
+        cache = self.cache
+        if cache is None or not self.way:
+            return self._look(view)
+        key = self._key(view)
+        packed = cache.get(key)
+        if packed is not None:
+            return self._unpack(packed)
+        begun = time.monotonic()
+        features = self._look(view)
+        seconds = time.monotonic() - begun
+        if not cache.takes(seconds):
+            return features
+        packed = self._pack(features)
+        cache.put(key, packed)
+        # As they will be read, so that the same is answered today and tomorrow.
+        return self._unpack(packed)
+
+    def _key(self, view: View) -> str:
+        return key_of(
+            view.plane.pixels,
+            weights=self.info.sha256,
+            way=self.way,
+            step=view.step,
+            scale=view.scale,
+        )
 
     def _check(self, embedding: Embedding) -> None:
         if embedding.model != self.info.sha256:

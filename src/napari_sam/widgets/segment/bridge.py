@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.live.following.filling import Filling
 from napari_sam.live.following.following import Following
 from napari_sam.live.marks import same
+from napari_sam.live.prompting.preparing import Preparing
 from napari_sam.live.prompting.session import Session
 from napari_sam.live.proofreading.outlines import Outlines
 from napari_sam.live.proofreading.proofreader import Proofreader
@@ -81,6 +82,8 @@ class Bridge:
         Follows objects through the stack.
     filling : Filling
         Fills slices between those with an object.
+    preparing : Preparing
+        Prepares all slices ahead.
     followed, follow_one : callable
         Are called when there is something to say about that, and by the key that
         follows the object under the mouse.
@@ -118,6 +121,7 @@ class Bridge:
         self.follow_one: Callable[[], None] = lambda: None
         self.following = Following(self.session, post, lambda: self.followed())
         self.filling = Filling(self.session, post, lambda: self.followed())
+        self.preparing = Preparing(self.session, post)
         self.proofreader = Proofreader(self.session, post)
         self.outlines = Outlines(self.session, post, self._noticed)
         self.framed: Callable[[Index], Sequence[Placed]] = lambda index: ()
@@ -180,6 +184,7 @@ class Bridge:
     def see(self, source: Source) -> None:
         """Show the image to models in another way from now on; objects stay."""
         self.following.stop()
+        self.preparing.stop()
         self.finder.cancel()
         self.session.see(source)
 
@@ -194,6 +199,7 @@ class Bridge:
         self.places.leave(desk)
         self.following.stop()
         self.filling.stop()
+        self.preparing.stop()
         self.finder.drop()
         self.session.leave()
         desk.close()
@@ -207,6 +213,7 @@ class Bridge:
         self.finder.close()
         self.following.close()
         self.filling.close()
+        self.preparing.close()
         self.proofreader.close()
         self.outlines.close()
         self.session.close()

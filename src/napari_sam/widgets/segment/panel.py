@@ -30,6 +30,7 @@ from napari_sam.widgets.segment.sections.progress import Completeness
 from napari_sam.widgets.segment.sections.proofread import Proofread
 from napari_sam.widgets.segment.sections.saving import Saving
 from napari_sam.widgets.segment.sections.seeing import Seeing
+from napari_sam.widgets.segment.sections.slices import Slices
 from napari_sam.widgets.segment.view import View
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Segment(QWidget):
         self.view.fold("What the model sees", self.seeing)
         self.models = Models(self.form, self.noticed)
         self.view.fold("Models", self.models)
+        self.slices = Slices(self.bridge, Poster(self).post, self.noticed)
+        self.view.fold("Prepared slices", self.slices)
         self.saving = Saving(self, self.bridge, self.seeing, self.noticed)
         self._leaving = Leaving(
             self,
@@ -118,6 +121,7 @@ class Segment(QWidget):
             self.models.end()
             self.classes.end()
             self.seeing.end()
+            self.slices.end()
             self.bridge.close()
 
         self.destroyed.connect(destroyed)
@@ -315,6 +319,7 @@ class Segment(QWidget):
         if on:
             self._keys_chosen()
             self._layers_changed()
+            self.slices.begin()
             self._open()
             self._show_status()
             self.models.scan()
@@ -339,6 +344,7 @@ class Segment(QWidget):
         self.classes.end()
         self.proofread.end()
         self.seeing.end()
+        self.slices.end()
         for timer in (self._warm, self._tick, self._unsay):
             timer.stop()
         self.bridge.close()

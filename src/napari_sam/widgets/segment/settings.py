@@ -33,6 +33,21 @@ def hint_read() -> None:
         group.hint = False
 
 
+def slices_kept() -> tuple[bool, float]:
+    """Whether prepared slices are kept on the disk, and how many GB of it."""
+    group = _group("labelling")
+    if group is None:
+        return False, 1.0
+    return bool(group.keep_slices), float(group.keep_slices_gb)
+
+
+def keep_slices(on: bool, gigabytes: float) -> None:
+    """Remember whether prepared slices are kept, also in the next session."""
+    group = _group("labelling")
+    if group is not None:
+        group.keep_slices, group.keep_slices_gb = on, gigabytes
+
+
 def shortcuts() -> dict[str, str]:
     """Return the keys that a person has chosen, by the name of what they do."""
     group = _group("shortcuts")

@@ -1,0 +1,106 @@
+"""Commands for labels that exist: `napari-sam export | evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_sam.cli_common import FORMATS, split
+from napari_sam.cli_say import say
+
+
+def export(
+    labels: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LABELS...",
+            help="Label images, folders of them, results of annotate, or folders that "
+            "were saved in napari.",
+        ),
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the results.")],
+    formats: Annotated[
+        str, typer.Option("--format", help=f"{FORMATS}, or several: coco,geojson.")
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="The images, for formats that hold them: a file, or a folder in which "
+            "they are called as the labels are."
+        ),
+    ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="Take every slice as complete; by default formats to train with get "
+            "only what was said to be complete in napari.",
+        ),
+    ] = False,
+    validation: Annotated[
+        float,
+        typer.Option(
+            min=0.0, max=1.0, help="Which part of the images yolo-seg holds back."
+        ),
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Which ones: drawn with this number.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there.")
+    ] = False,
+) -> None:
+    """Write labels that exist already in other formats.
+
+    Writes OUTPUT/objects.csv and a folder for each format. Exit code 0: all done; 2:
+    some labels could not be used, the others are done.
+    """
+    from napari_sam.records.deliver import export as deliver
+    from napari_sam.records.formats.base import Options
+    from napari_sam.records.screen import Screen
+
+    with Screen() as screen:
+        report = deliver(
+            labels,
+            output,
+            split(formats),
+            images=images,
+            complete=complete,
+            options=Options(validation, seed),
+            overwrite=overwrite,
+            progress=screen,
+        )
+    if report.stopped:
+        say(f"error: {report.stopped}")
+    done = sum(item.status != "failed" for item in report.inputs)
+    typer.echo(f"{done} of {len(report.inputs)} label images are in {report.output}")
+    raise typer.Exit(report.exit_code)
+
+
+def evaluate(
+    predicted: Annotated[
+        Path, typer.Argument(help="Label file or folder, or an output of annotate.")
+    ],
+    ground_truth: Annotated[Path, typer.Argument(help="The true labels.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of a table.")
+    ] = False,
+) -> None:
+    """Compare labels with the truth: F1 at IoU 0.5 to 0.95, mean IoU, counts.
+
+    In folders, files belong together that have the same relative path without
+    suffix. Exit code 2: some file could not be scored, the others are.
+    """
+    from napari_sam.records.evaluate import evaluate as compare
+
+    result = compare(predicted, ground_truth)
+    for line in result.failures:
+        say(f"error: {line}")
+    if as_json:
+        typer.echo(json.dumps(result.to_dict(), indent=1))
+    elif result.files:
+        from napari_sam.records.screen import show_evaluation
+
+        show_evaluation(result)
+    raise typer.Exit(result.exit_code)
