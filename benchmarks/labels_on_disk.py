@@ -68,8 +68,8 @@ class Person:
         return change
 
     def commit(self, what: str, z: int, mask: Mask) -> None:
-        """Add an object, and take it back."""
-        change = self.timed(what, lambda: self.store.add((z,), mask, Rule.REPLACE), z)
+        """Add an object, take it back, and add it again."""
+        change = self.timed(what, lambda: self.store.add((z,), mask, Rule.KEEP), z)
         self.timed(f"undo of {what}", lambda: self.store.undo(change), z)
         self.journal.undone(change)
         self.timed(f"redo of {what}", lambda: self.store.redo(change), z)
@@ -97,7 +97,7 @@ class Person:
         mask = disc(OBJECT, 300, 300)
         number = self.store.next_id
         for z in range(len(self.store.labels)):
-            self.store.add((z,), mask, Rule.REPLACE, object_id=number)
+            self.store.add((z,), mask, Rule.KEEP, object_id=number)
         if isinstance(self.store.labels, DiskLabels):
             self.store.labels.flush()
         for z in range(min(60, len(self.store.labels))):
@@ -128,6 +128,7 @@ def work(people: list[Person], turns: int, side: int) -> None:
         z = int(random.integers(planes))
         for person in people:
             person.commit("commit of a whole slice", z, whole)
+            person.store.delete([person.store.next_id - 1])
         time.sleep(0.5)
     for person in people:
         person.everywhere()

@@ -158,15 +158,16 @@ def _boxes_of(
     pixels: npt.NDArray[Any], changed: npt.NDArray[np.bool_], offset: tuple[int, int]
 ) -> dict[int, IntBox]:
     """Return the boxes of all ids among the changed pixels."""
-    # Mostly it is background: then nothing has to be picked out.
-    values = pixels[changed] if pixels.any() else pixels[:0]
-    if not values.any():
+    # Mostly it is background, of which nothing has to be picked out.
+    there = np.logical_and(pixels, changed)
+    values = pixels[there]
+    if not values.size:
         return {}
     # Nearly always it is one: looking for many would cost most of an edit.
     if (values == values[0]).all():
-        box = box_around(changed, offset)
+        box = box_around(there, offset)
         return {} if box is None or values[0] < 0 else {int(values[0]): box}
-    return boxes_in(np.where(changed, pixels, 0), offset)
+    return boxes_in(np.where(there, pixels, 0), offset)
 
 
 def _reaches_edge(part: IntBox, whole: IntBox) -> bool:

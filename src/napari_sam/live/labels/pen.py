@@ -82,9 +82,7 @@ class Pen:
         mask = mask[y0:y1, x0:x1]
         there = pixels(self._labels, index, inner)
         before = there.copy()
-        # The first question costs less where large objects lie on background.
-        taken = before.any() and before[mask].any()
-        if number in self._extents.boxes or taken:
+        if number in self._extents.boxes or np.logical_and(before, mask).any():
             self._fresh = None
         elif self._fresh is not None:
             self._fresh[number] = inner, mask

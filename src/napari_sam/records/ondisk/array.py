@@ -235,11 +235,10 @@ class DiskLabels:
                 f"{math.prod(shape) * self.dtype.itemsize / 1e9:.1f} GB of them do not "
                 "fit into the memory: look at them slice by slice, or hide the layer"
             )
-        found: npt.NDArray[Any] = np.zeros(shape, self.dtype)
+        found: npt.NDArray[Any] = np.empty(shape, self.dtype)
         for chunk, inside, there in self._parts(box):
             pixels = self._behind.get(chunk)
-            if pixels is not None:
-                found[there] = pixels[inside]
+            found[there] = 0 if pixels is None else pixels[inside]
         return found
 
     def _write(self, box: Box, values: npt.NDArray[Any]) -> None:

@@ -53,7 +53,7 @@ class Behind:
         self._files, self._room = files, max(1, budget // files.nbytes)
         self._lock = threading.Condition(threading.RLock())
         self._raw: OrderedDict[Key, Pixels] = OrderedDict()
-        # Those whose files are older, and the how manieth change was their last.
+        # Those whose files are older, and which change was their last.
         self._changed: dict[Key, int] = {}
         self._packed: dict[Key, bytes | None] = {}  # of these, compressed
         self.unreadable: dict[Key, str] = {}
@@ -71,16 +71,19 @@ class Behind:
         """Change a part of a chunk."""
         with self._lock:
             something = values.any()
-            # All of it is new: what was there need not be read.
-            new = something and values.shape == self._files.chunk
-            chunk = None if new else self._get(key)
-            if chunk is None:
-                if not something:
+            if something and values.shape == self._files.chunk:
+                chunk = np.array(values, self._files.dtype)  # no matter what was there
+            else:
+                there = self._get(key)
+                if there is None and not something:
                     return
-                chunk = np.zeros(self._files.chunk, self._files.dtype)
-            elif np.array_equal(chunk[part], values):
-                return
-            chunk[part] = values
+                if there is None:
+                    chunk = np.zeros(self._files.chunk, self._files.dtype)
+                elif np.array_equal(there[part], values):
+                    return
+                else:
+                    chunk = there
+                chunk[part] = values
             self._keep(key, chunk)
             self._packed.pop(key, None)
             self._count += 1
@@ -149,9 +152,10 @@ class Behind:
 
     def _trim(self) -> None:
         while len(self._raw) > self._room:
-            key, chunk = self._raw.popitem(last=False)
+            key = next(iter(self._raw))
             if key in self._changed and key not in self._packed:
-                self._packed[key] = self._files.encode(chunk)
+                self._packed[key] = self._files.encode(self._raw[key])
+            del self._raw[key]
 
     def _begin(self) -> None:
         if self._thread is None and self._changed:
