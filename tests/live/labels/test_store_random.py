@@ -12,6 +12,7 @@ from napari_sam.live.labels.history import History
 from napari_sam.live.labels.scan import scan
 from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.values import Mark, PlaneMarks, Rule
+from napari_sam.records.ondisk import DiskLabels
 from napari_sam.types import Mask
 
 STEPS = 300
@@ -104,9 +105,10 @@ class Person:
         index, before = self.index(), []
         for _ in range(2):
             mask = self.shape()
-            view = self.store.labels[index][mask.slices]
-            before.append((index, mask.box, view.copy()))
-            view[mask.data] = chosen[self.random.integers(len(chosen))]
+            there = self.store.labels[(*index, *mask.slices)]
+            before.append((index, mask.box, there.copy()))
+            there[mask.data] = chosen[self.random.integers(len(chosen))]
+            self.store.labels[(*index, *mask.slices)] = there
         return self.store.painted(before)
 
     def some(self, count):
@@ -139,19 +141,28 @@ def check(store):
     assert store.records.keys() == found.extents.keys()
 
 
+@pytest.mark.parametrize("where", ["memory", "disk"])
 @pytest.mark.parametrize(
     ("seed", "shape", "dtype"),
     [(0, (), "u2"), (1, (3,), "u4"), (2, (2, 2), "i4"), (3, (3,), "u1")],
 )
-def test_everything_can_be_taken_back_and_done_again(seed, shape, dtype):
+def test_everything_can_be_taken_back_and_done_again(
+    seed, shape, dtype, where, tmp_path
+):
     truth = tifffile.imread(FOLDER / "truth" / "nuclei_timelapse.tif")
     planes = truth[: int(np.prod(shape)), :72, :80]
     labels = np.ascontiguousarray(planes.reshape(*shape, 72, 80)).astype(dtype)
+    if where == "disk":
+        pixels, labels = (
+            labels,
+            DiskLabels(tmp_path / "l", labels.shape, dtype, budget=1),
+        )
+        labels[...] = pixels
     found = scan(labels)
     store = LabelStore(
         labels, records=found.records, next_id=found.next_id, extents=found.extents
     )
-    first = labels.copy(), dict(store.records)
+    first = labels[...].copy(), dict(store.records)
     person = Person(store, seed)
     highest = store.next_id
     for _ in range(STEPS):
@@ -161,7 +172,7 @@ def test_everything_can_be_taken_back_and_done_again(seed, shape, dtype):
         highest = store.next_id
     while person.history.redo():
         check(store)  # the last actions may have been to take something back
-    last = labels.copy(), dict(store.records)
+    last = labels[...].copy(), dict(store.records)
     assert len(person.history) > 50
 
     while person.history.can_undo:
@@ -177,6 +188,6 @@ def test_everything_can_be_taken_back_and_done_again(seed, shape, dtype):
 
 def assert_same(store, expected):
     labels, records = expected
-    assert np.array_equal(store.labels, labels)
+    assert np.array_equal(store.labels[...], labels)
     assert store.records.keys() == records.keys()
     assert all(store.records[i] is records[i] for i in records)

@@ -132,7 +132,7 @@ class Person:
         inside = one.mask.full(self.session.store.plane_shape)
         self.press(Qt.Key.Key_Return)
         self.until(lambda: not self.open_ones)
-        written = self.labels.data == number
+        written = np.asarray(self.labels.data) == number
         assert written[one.index].any()
         assert not (written[one.index] & ~inside).any()
         assert written.sum() == written[one.index].sum()

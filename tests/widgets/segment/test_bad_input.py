@@ -185,13 +185,6 @@ def other_shape(frames):
     return Labels(np.full((9, 9), 3), name="mine")
 
 
-def read_only(frames):
-    pixels = np.zeros(frames.shape, np.int32)
-    pixels[0, 5:9, 5:9] = 7
-    pixels.flags.writeable = False
-    return Labels(pixels, name="mine")
-
-
 def locked(frames):
     layer = Labels(np.ones(frames.shape, np.int32), name="mine")
     layer.editable = False
@@ -202,7 +195,6 @@ def locked(frames):
     ("kind", "says"),
     [
         (other_shape, '"mine" has the shape 9 × 9, the image 4 × 96 × 112'),
-        (read_only, '"mine" can only be read: duplicate the layer'),
         (locked, '"mine" is locked: it cannot be edited'),
     ],
 )

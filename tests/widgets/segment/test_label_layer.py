@@ -193,7 +193,7 @@ def locked(shape):
     [
         (lambda shape: Labels(np.zeros((3, *shape[1:]), np.uint8)), "shape"),
         (lambda shape: Labels(np.zeros(shape[1:], np.uint8)), "shape"),
-        (lambda shape: Labels(da.zeros(shape, dtype=np.uint8)), "in memory"),
+        (lambda shape: Labels(da.zeros(shape, dtype=np.uint8)), "a copy is made"),
         (read_only, "read"),
         (locked, "locked"),
         (

@@ -154,7 +154,7 @@ def test_objects_go_where_the_person_says(panel, viewer, image, places, frames, 
     mine = viewer.add_labels(np.zeros(frames.shape, int), name="mine")
     viewer.add_labels(np.zeros((3, 3), int), name="other")
     names = [name for name, _ in choices(panel.form.labels)]
-    assert names == ["A new layer", "mine", "other"]
+    assert names == ["A new layer", "A new layer, on the disk", "mine", "other"]
     panel.form.labels.value = mine
     qtbot.waitUntil(lambda: panel.bridge.desk.labels is not None, timeout=10_000)
     ask(panel, qtbot, places[0])

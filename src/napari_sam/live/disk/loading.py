@@ -23,6 +23,7 @@ from napari_sam.live.disk.kept.saved import (
     read_saved,
 )
 from napari_sam.live.disk.kept.written import one_line, prompts_of
+from napari_sam.live.disk.scratch import new_labels
 from napari_sam.live.labels.scan import scan
 from napari_sam.live.proofreading.progress_text import progress_from_json
 from napari_sam.live.values import ObjectRecord, SourceKind
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.labels.scan import Scan
     from napari_sam.live.proofreading.progress import Progress
@@ -48,7 +50,8 @@ class Loaded:
 
     Attributes
     ----------
-    labels : uint32 array
+    labels : uint32 array or DiskLabels
+        On the disk where they are too large for the memory.
     records : tuple of ObjectRecord
     next_id : int
     extents : mapping of int to mapping of index to box
@@ -65,7 +68,7 @@ class Loaded:
         The classes with their colours and keys.
     """
 
-    labels: npt.NDArray[np.uint32]
+    labels: LabelArray
     records: tuple[ObjectRecord, ...]
     next_id: int
     extents: Mapping[int, Mapping[Index, IntBox]]
@@ -230,8 +233,8 @@ def _read_table(path: Path) -> dict[int, ObjectRecord]:
 
 def _read_labels(
     path: Path, shape: tuple[int, ...], still_wanted: Callable[[], bool]
-) -> npt.NDArray[np.uint32] | None:
-    labels = np.zeros(shape, np.uint32)
+) -> LabelArray | None:
+    labels = new_labels(shape)
     indices = list(np.ndindex(*shape[:-2]))
     try:
         with tifffile.TiffFile(path) as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.live.disk.kept.errors import JournalError
 from napari_sam.live.disk.kept.folder import Folder
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from napari_sam.live.disk.kept.folder import State
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index, ObjectRecord
 
@@ -49,7 +48,7 @@ class Restored:
 
 def restore(
     folder: Path,
-    labels_out: npt.NDArray[Any],
+    labels_out: LabelArray,
     still_wanted: Callable[[], bool] = lambda: True,
 ) -> Restored | None:
     """Bring back what a session has kept.
@@ -60,7 +59,7 @@ def restore(
     ----------
     folder : Path
         As `find` says. A `Journal` of this folder goes on with the session.
-    labels_out : integer array
+    labels_out : integer array or DiskLabels
         Of the labels' shape, all 0.
     still_wanted : callable
         Asked again and again.
@@ -89,7 +88,7 @@ def restore(
             if not still_wanted():
                 return None
             for patch in entry.patches:
-                put(_plane(labels_out, patch.index), patch)
+                put(labels_out, _checked(labels_out, patch.index), patch)
     there = scan(labels_out, still_wanted)
     if there is None:
         return None
@@ -105,14 +104,13 @@ def restore(
     )
 
 
-def _plane(labels: npt.NDArray[Any], index: Index) -> npt.NDArray[Any]:
+def _checked(labels: LabelArray, index: Index) -> Index:
     stack = labels.shape[:-2]
     if len(index) != len(stack) or any(
         i >= n for i, n in zip(index, stack, strict=True)
     ):
         raise JournalError(f"kept pixels lie on the slice {index}, which is not there")
-    plane: npt.NDArray[Any] = labels[index]
-    return plane
+    return index
 
 
 def _records(state: State) -> tuple[dict[int, ObjectRecord], int]:

@@ -12,6 +12,7 @@ from napari_sam.live.disk.kept.entries import Packed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import Change
     from napari_sam.live.labels.objects import Objects
     from napari_sam.live.values import Index, ObjectRecord
@@ -40,7 +41,7 @@ class Snapshot:
         self.shape: tuple[int, ...] = objects.labels.shape
         self.records: Mapping[int, ObjectRecord] = dict(objects.records)
         self.next_id = objects.next_id
-        self._labels: npt.NDArray[Any] | None = objects.labels
+        self._labels: LabelArray | None = objects.labels
         self._dtype = objects.labels.dtype
         self._changes: list[Change] = []
         self._planes: dict[Index, Packed] = {}

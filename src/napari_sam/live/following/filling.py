@@ -12,9 +12,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from napari_sam.live.following.following import NO_STACK
+from napari_sam.live.labels.access import pixels
 from napari_sam.live.threads import Threads, say
 from napari_sam.segment.between import clipped, fillings
 from napari_sam.types import Mask, NapariSamError
@@ -22,8 +23,7 @@ from napari_sam.types import Mask, NapariSamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    import numpy.typing as npt
-
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.labels.store import LabelStore
     from napari_sam.live.prompting.session import Session
@@ -210,7 +210,7 @@ class _Run:
         self._looked_at, self._arrived = looked_at, arrived
         self._room = threading.Semaphore(_AHEAD)
 
-    def __call__(self, labels: npt.NDArray[Any], extents: Extents, axis: int) -> None:
+    def __call__(self, labels: LabelArray, extents: Extents, axis: int) -> None:
         shapes = self._shapes(labels, extents, axis)
         for index in sorted(shapes):
             for piece in _pieces(shapes[index]):
@@ -218,7 +218,7 @@ class _Run:
                     self._go_on()
                 self._post(partial(self._hand_over, index, piece))
 
-    def _shapes(self, labels: npt.NDArray[Any], extents: Extents, axis: int) -> Shapes:
+    def _shapes(self, labels: LabelArray, extents: Extents, axis: int) -> Shapes:
         shapes: dict[Index, dict[int, Mask]] = defaultdict(dict)
         said = time.monotonic()
         for done, (number, on) in enumerate(extents.items(), 1):
@@ -244,10 +244,10 @@ class _Run:
 
 
 def _outline(
-    labels: npt.NDArray[Any], number: int, on: Mapping[Index, IntBox], index: Index
+    labels: LabelArray, number: int, on: Mapping[Index, IntBox], index: Index
 ) -> Mask:
-    y0, x0, y1, x1 = on[index]
-    return Mask.from_array(labels[index][y0:y1, x0:x1] == number, (y0, x0))
+    box = on[index]
+    return Mask.from_array(pixels(labels, index, box) == number, box[:2])
 
 
 def _pieces(masks: Mapping[int, Mask]) -> Iterator[dict[int, Mask]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import numpy.typing as npt
+from numcodecs import Zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 IntBox: TypeAlias = tuple[int, int, int, int]
 
+# Fast: the thread that draws waits for it. Labels are long runs of one value.
+_ZSTD = Zstd(level=1)
 # Below this, compressing costs more than it gains.
 _SMALL = 4096
 # What a record and its place in two dictionaries take, about.
@@ -37,15 +39,12 @@ class _Pixels:
 
     @classmethod
     def of(cls, array: npt.NDArray[Any]) -> _Pixels:
-        data = array.tobytes()
-        packed = len(data) > _SMALL
-        # Labels are long runs of one value: the fastest level is good enough.
-        return cls(
-            array.shape, array.dtype, zlib.compress(data, 1) if packed else data, packed
-        )
+        packed = array.nbytes > _SMALL
+        data = _ZSTD.encode(np.ascontiguousarray(array)) if packed else array.tobytes()
+        return cls(array.shape, array.dtype, data, packed)
 
     def array(self) -> npt.NDArray[Any]:
-        data = zlib.decompress(self.data) if self.packed else self.data
+        data = _ZSTD.decode(self.data) if self.packed else self.data
         return np.frombuffer(data, self.dtype).reshape(self.shape)
 
 

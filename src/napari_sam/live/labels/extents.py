@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.live.labels.access import LabelArray, pixels
 from napari_sam.live.labels.scan import boxes_in
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Extents:
     """
 
     def __init__(
-        self, labels: npt.NDArray[Any], boxes: Mapping[int, Mapping[Index, IntBox]]
+        self, labels: LabelArray, boxes: Mapping[int, Mapping[Index, IntBox]]
     ) -> None:
         self._labels = labels
         self._boxes: dict[int, Mapping[Index, IntBox]]
@@ -110,8 +111,8 @@ class Extents:
                 self._set(number, index, self._fit(number, index, known))
 
     def _fit(self, number: int, index: Index, known: IntBox) -> IntBox | None:
-        y0, x0, y1, x1 = known
-        return box_around(self._labels[index][y0:y1, x0:x1] == number, (y0, x0))
+        there = pixels(self._labels, index, known)
+        return box_around(there == number, known[:2])
 
     def _set(self, number: int, index: Index, box: IntBox | None) -> None:
         on = dict(self._boxes.get(number, {}))
@@ -157,14 +158,16 @@ def _boxes_of(
     pixels: npt.NDArray[Any], changed: npt.NDArray[np.bool_], offset: tuple[int, int]
 ) -> dict[int, IntBox]:
     """Return the boxes of all ids among the changed pixels."""
-    values = pixels[changed]
-    if not values.any():
+    # Mostly it is background, of which nothing has to be picked out.
+    there = np.logical_and(pixels, changed)
+    values = pixels[there]
+    if not values.size:
         return {}
     # Nearly always it is one: looking for many would cost most of an edit.
     if (values == values[0]).all():
-        box = box_around(changed, offset)
+        box = box_around(there, offset)
         return {} if box is None or values[0] < 0 else {int(values[0]): box}
-    return boxes_in(np.where(changed, pixels, 0), offset)
+    return boxes_in(np.where(there, pixels, 0), offset)
 
 
 def _reaches_edge(part: IntBox, whole: IntBox) -> bool:

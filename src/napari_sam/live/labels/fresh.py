@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.live.labels.access import pixels, put_back
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.labels.extents import Extents
     from napari_sam.live.values import Index, ObjectRecord
@@ -87,7 +90,7 @@ class Fresh:
 
 
 def put_fresh(
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
     extents: Extents,
     records: dict[int, ObjectRecord],
     steps: Sequence[tuple[Fresh, Mapping[int, ObjectRecord | None]]],
@@ -107,18 +110,23 @@ def put_fresh(
     bool
         False where somebody has changed something in between: nothing was done.
     """
-    plane, gone = labels[steps[0][0].index], steps[0][0].gone
+    index, gone = steps[0][0].index, steps[0][0].gone
     all_of = [fresh for fresh, _ in steps]
-    if not plane.flags.c_contiguous or not all(_as_left(extents, f) for f in all_of):
-        return False
-    pixels = plane.reshape(-1)
     where = np.concatenate([fresh.where for fresh in all_of], dtype=np.intp)
+    width = labels.shape[-1]
+    first, last = int(where.min()) // width, int(where.max()) // width
+    box = (first, 0, last + 1, width)
+    rows = pixels(labels, index, box)
+    if not rows.flags.c_contiguous or not all(_as_left(extents, f) for f in all_of):
+        return False
+    flat, where = rows.reshape(-1), where - first * width
     ids = np.array([n for fresh in all_of for n in fresh.extents], labels.dtype)
     values = np.repeat(ids, np.concatenate([fresh.sizes for fresh in all_of]))
-    there = pixels[where]
+    there = flat[where]
     if not np.array_equal(there, values) if gone else there.any():
         return False
-    pixels[where] = 0 if gone else values
+    flat[where] = 0 if gone else values
+    put_back(labels, index, box, rows)
     for fresh, after in steps:
         if gone:
             extents.forget(fresh.extents)

@@ -14,6 +14,7 @@ from napari_sam.live.labels.scan import boxes_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
 
@@ -45,7 +46,7 @@ class Moved:
     what: str
 
 
-def move_outlines(labels: npt.NDArray[Any], index: Index, pixels: int) -> Moved | None:
+def move_outlines(labels: LabelArray, index: Index, pixels: int) -> Moved | None:
     """Return a plane with the outlines of all its objects moved; on a thread.
 
     Parameters

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
+from napari_sam.live.labels.access import LabelArray, pixels
 from napari_sam.live.labels.extents import Extents
-from napari_sam.live.labels.pen import pixels
 from napari_sam.live.labels.scan import Scan
 from napari_sam.live.values import ObjectRecord
 from napari_sam.types import Mask, NapariSamError
@@ -26,7 +25,7 @@ class Objects:
 
     Parameters
     ----------
-    labels : integer array, shape (..., H, W)
+    labels : integer array or DiskLabels, shape (..., H, W)
         Shared with whoever shows it, and written in place. 0 is background.
     records : iterable of ObjectRecord
         Objects without one count as imported; records of objects that have no
@@ -51,7 +50,7 @@ class Objects:
 
     def __init__(
         self,
-        labels: npt.NDArray[Any],
+        labels: LabelArray,
         *,
         records: Iterable[ObjectRecord] = (),
         next_id: int = 1,
@@ -62,7 +61,7 @@ class Objects:
                 "objects need labels that are whole numbers with two axes or more, "
                 f"not {labels.dtype} with {labels.ndim}"
             )
-        if not labels.flags.writeable:
+        if isinstance(labels, np.ndarray) and not labels.flags.writeable:
             raise NapariSamError("these labels can only be read: duplicate the layer")
         self.labels = labels
         self._extents = Extents(labels, extents or {})
@@ -123,7 +122,7 @@ class Objects:
         height, width = self.plane_shape
         if not (0 <= y < height and 0 <= x < width):
             return 0
-        return max(0, int(self.labels[self._checked(index)][int(y), int(x)]))
+        return max(0, int(self.labels[(*self._checked(index), int(y), int(x))]))
 
     def _use(self, number: int) -> None:
         self._next_id = max(self._next_id, number + 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.live.labels.access import LabelArray, pixels, put_back
 from napari_sam.live.labels.changes import Change, IntBox, Patch
 from napari_sam.live.labels.extents import box_around
 from napari_sam.live.labels.fresh import Fresh, put_fresh
@@ -42,7 +43,7 @@ class Pen:
 
     def __init__(
         self,
-        labels: npt.NDArray[Any],
+        labels: LabelArray,
         extents: Extents,
         records: dict[int, ObjectRecord],
     ) -> None:
@@ -61,6 +62,7 @@ class Pen:
         there = pixels(self._labels, index, box)
         before = there.copy()
         there[...] = after
+        put_back(self._labels, index, box, there)
         part = box_around(before != there)
         if part is None:
             return
@@ -80,11 +82,12 @@ class Pen:
         mask = mask[y0:y1, x0:x1]
         there = pixels(self._labels, index, inner)
         before = there.copy()
-        if number in self._extents.boxes or before[mask].any():
+        if number in self._extents.boxes or np.logical_and(before, mask).any():
             self._fresh = None
         elif self._fresh is not None:
             self._fresh[number] = inner, mask
         there[mask] = number
+        put_back(self._labels, index, inner, there)
         self.patches.append(Patch(index, inner, before, there))
         self.touched |= self._extents.gain(number, index, inner, before, mask)
 
@@ -96,6 +99,7 @@ class Pen:
                 there = pixels(self._labels, index, box)
                 before = there.copy()
                 there[before == number] = into
+                put_back(self._labels, index, box, there)
                 self.patches.append(Patch(index, box, before, there))
                 self.touched |= self._extents.move(number, into, index)
 
@@ -105,8 +109,9 @@ class Pen:
         pairs = list(zip(there, moved.arrays, strict=True))
         if not all(np.array_equal(now, before) for now, (before, _) in pairs):
             return False
-        for now, (_, after) in pairs:
+        for one, (now, (_, after)) in zip(moved.patches, pairs, strict=True):
             now[...] = after
+            put_back(self._labels, moved.index, one.box, now)
         self._fresh = None
         self.patches += moved.patches
         self._extents.place(moved.index, moved.boxes)
@@ -139,15 +144,8 @@ class Pen:
         return Fresh.of(indices.pop(), self._fresh, self._extents, (height, width))
 
 
-def pixels(labels: npt.NDArray[Any], index: Index, box: IntBox) -> npt.NDArray[Any]:
-    """Return a view of a box of a plane."""
-    y0, x0, y1, x1 = box
-    view: npt.NDArray[Any] = labels[index][y0:y1, x0:x1]
-    return view
-
-
 def put_all(
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
     extents: Extents,
     records: dict[int, ObjectRecord],
     changes: Iterable[Change],
@@ -167,7 +165,7 @@ def _kind(change: Change) -> tuple[Index, bool] | None:
 
 
 def _put(
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
     extents: Extents,
     records: dict[int, ObjectRecord],
     change: Change,
@@ -182,6 +180,7 @@ def _put(
         there = pixels(labels, patch.index, patch.box)
         before, new = there.copy(), patch.after
         np.copyto(there, new, where=patch.before != new)
+        put_back(labels, patch.index, patch.box, there)
         touched |= extents.follow(patch.index, patch.box, before, there)
     for number, record in change.records_after.items():
         if record is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
+
+
+class Planes(Protocol):
+    """Whatever has planes: an array, for example."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
+
+    def __getitem__(self, index: Index, /) -> Any:
+        """Return a plane."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +49,7 @@ class Scan:
 
 
 def scan(
-    labels: npt.NDArray[Any], still_wanted: Callable[[], bool] = lambda: True
+    labels: Planes, still_wanted: Callable[[], bool] = lambda: True
 ) -> Scan | None:
     """Look through a label array, plane by plane.
 

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.live.labels.about import described, joined_marks, named, part_of
+from napari_sam.live.labels.access import distinct, pixels, put_back
 from napari_sam.live.labels.changes import Change, IntBox, Refusal
 from napari_sam.live.labels.edits import cut, fill_gaps, settle, smooth_outline
 from napari_sam.live.labels.extents import union
 from napari_sam.live.labels.objects import Objects
-from napari_sam.live.labels.pen import Pen, pixels, put_all
+from napari_sam.live.labels.pen import Pen, put_all
 from napari_sam.live.values import Index, ObjectRecord, Rule
 
 if TYPE_CHECKING:
@@ -203,14 +204,19 @@ class LabelStore(Objects):
         self, pen: Pen, index: Index, box: IntBox, data: BoolArray, number: int
     ) -> None:
         """Take away what would lose most of itself: its rest is no object."""
-        below = pixels(self.labels, index, box)[data]
-        for other in np.unique(below[(below > 0) & (below != number)]):
-            there = self._extents.box(int(other), index)
-            if there is None:
+        below = pixels(self.labels, index, box)
+        if not below.any():
+            return
+        for other in distinct(below[data]):
+            there = self._extents.box(other, index)
+            if there is None or other == number:
                 continue
+            y0, x0, y1, x1 = overlap = _common(box, there)
+            under = data[y0 - box[0] : y1 - box[0], x0 - box[1] : x1 - box[1]]
+            lost = under & (pixels(self.labels, index, overlap) == other)
             area = np.count_nonzero(pixels(self.labels, index, there) == other)
-            if 2 * np.count_nonzero(below == other) > area:
-                pen.recolour(int(other), 0, index)
+            if 2 * np.count_nonzero(lost) > area:
+                pen.recolour(other, 0, index)
 
     def delete(
         self, ids: Iterable[int], *, index: Index | None = None
@@ -309,6 +315,7 @@ class LabelStore(Objects):
             there = pixels(self.labels, index, box)
             done.append(there.copy())
             there[...] = old
+            put_back(self.labels, index, box, there)
         for (index, box, _), after in zip(strokes, reversed(done), strict=True):
             pen.write(index, box, after)
         if not pen.patches:
@@ -359,6 +366,16 @@ class LabelStore(Objects):
             f"nothing was added: these labels ({kind}) have no number above "
             f"{np.iinfo(kind).max}; choose a new labels layer"
         )
+
+
+def _common(one: IntBox, other: IntBox) -> IntBox:
+    """Return the part that two boxes share."""
+    return (
+        max(one[0], other[0]),
+        max(one[1], other[1]),
+        min(one[2], other[2]),
+        min(one[3], other[3]),
+    )
 
 
 def _clip(mask: Mask, shape: tuple[int, int]) -> tuple[IntBox, BoolArray]:

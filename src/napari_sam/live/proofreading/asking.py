@@ -10,10 +10,10 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from napari_sam.images import Plane
-from napari_sam.live.labels.pen import pixels
+from napari_sam.live.labels.access import pixels
 from napari_sam.live.prompting.session import STOPPED
 from napari_sam.live.proofreading.agreement import opinions
 from napari_sam.live.threads import Threads, say
@@ -23,8 +23,7 @@ from napari_sam.types import Mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
-
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.prompting.reading import Look
     from napari_sam.live.prompting.session import Session
@@ -72,7 +71,7 @@ class Asked:
 class _Job:
     """All that is to be asked about, with one model."""
 
-    def __init__(self, labels: npt.NDArray[Any], slices: Sequence[Slice]) -> None:
+    def __init__(self, labels: LabelArray, slices: Sequence[Slice]) -> None:
         self.labels, self.slices = labels, slices
         self.left = deque(slices)
         self.model: PromptableModel | None = None
@@ -124,7 +123,7 @@ class Asking:
 
     def ask(
         self,
-        labels: npt.NDArray[Any],
+        labels: LabelArray,
         sizes: Mapping[int, Size],
         leave_out: Collection[int] = (),
     ) -> None:
@@ -246,7 +245,7 @@ class Asking:
                 self._next(job, model)
 
         job.request = self._lane_of(model.info).submit_steps(
-            partial(_answers, model, seen, job.labels[index], objects),
+            partial(_answers, model, seen, job.labels, index, objects),
             slot="agree",
             priority=Priority.BATCH,
             each=each,
@@ -315,7 +314,8 @@ def _by_slice(
 def _answers(
     model: PromptableModel,
     seen: Plane | Embedding,
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
+    index: Index,
     objects: list[tuple[int, IntBox]],
 ) -> Iterator[Part]:
     """Ask about the objects of one slice; on the lane."""
@@ -323,7 +323,7 @@ def _answers(
     for start in range(0, len(objects), _AT_ONCE):
         part = objects[start : start + _AT_ONCE]
         masks = {
-            number: Mask(box, pixels(labels, (), box) == number, 1.0)
+            number: Mask(box, pixels(labels, index, box) == number, 1.0)
             for number, box in part
         }
         masks = {number: mask for number, mask in masks.items() if mask.data.any()}

@@ -10,17 +10,17 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from napari_sam.live.labels.access import pixels
 from napari_sam.live.values import Index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import numpy.typing as npt
-
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.labels.scan import Scan
     from napari_sam.live.values import ObjectRecord
@@ -170,7 +170,7 @@ def is_reviewed(record: ObjectRecord) -> bool:
 
 
 def measure(
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
     snapshot: Scan,
     still_wanted: Callable[[], bool] = lambda: True,
 ) -> dict[int, Size] | None:
@@ -231,12 +231,12 @@ def rank(
     return Ranking(sizes, usual, doubts, queue, reviewed, criteria, opinions)
 
 
-def size_of(labels: npt.NDArray[Any], number: int, on: Mapping[Index, IntBox]) -> Size:
+def size_of(labels: LabelArray, number: int, on: Mapping[Index, IntBox]) -> Size:
     """Measure one object, given its box on every plane that it is on."""
     height, width = labels.shape[-2:]
     areas = {
-        index: int(np.count_nonzero(labels[index][y0:y1, x0:x1] == number))
-        for index, (y0, x0, y1, x1) in on.items()
+        index: int(np.count_nonzero(pixels(labels, index, box) == number))
+        for index, box in on.items()
     }
     largest = max(areas, key=areas.__getitem__)
     y0, x0, y1, x1 = box = on[largest]

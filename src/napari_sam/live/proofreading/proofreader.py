@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from napari_sam.live.proofreading.asking import Asking
 from napari_sam.live.proofreading.doubts import Ranking, measure, rank
@@ -20,8 +20,7 @@ from napari_sam.types import NapariSamError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import numpy.typing as npt
-
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import Change, IntBox
     from napari_sam.live.labels.scan import Scan
     from napari_sam.live.prompting.session import Session
@@ -341,7 +340,7 @@ class Proofreader:
 
 
 def _ranked(
-    labels: npt.NDArray[Any],
+    labels: LabelArray,
     snapshot: Scan,
     opinions: Mapping[int, Opinion],
     still_wanted: Callable[[], bool],

@@ -10,8 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from napari_sam.live.labels.access import distinct
 from napari_sam.live.proofreading.doubts import doubt_of, is_reviewed, rank, size_of
 
 if TYPE_CHECKING:
@@ -225,9 +224,6 @@ def _touched(change: Change) -> set[int]:
         before, after = patch.before, patch.after
         changed = before != after
         for values in (before[changed], after[changed]):
-            # Labels are long runs of one value: few are left to be sorted.
-            first = np.ones(values.shape, np.bool_)
-            first[1:] = values[1:] != values[:-1]
-            touched.update(np.unique(values[first]).tolist())
+            touched.update(distinct(values))
     touched.discard(0)
     return touched

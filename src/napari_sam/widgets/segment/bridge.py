@@ -131,7 +131,7 @@ class Bridge:
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
         self.session.on_kept = self._kept
-        self.places = Places(self, self._threads, told)
+        self.places = Places(self, self._threads, post, told)
         self.standing = Standing(self, viewer, post, told)
 
     # The image.

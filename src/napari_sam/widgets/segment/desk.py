@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 
+from napari_sam.live.disk.scratch import new_labels
 from napari_sam.live.labels.store import LabelStore
 from napari_sam.widgets.layers import index_on_screen, place_of
 from napari_sam.widgets.segment.keyboard.keys import Keys
@@ -239,6 +240,9 @@ class Desk:
         self.prompts.close()
 
 
-def empty_store(source: Source) -> LabelStore:
-    """Return a store for an image without objects; its array costs no time."""
-    return LabelStore(np.zeros(source.shape, np.uint32))
+def empty_store(source: Source, *, on_disk: bool = False) -> LabelStore:
+    """Return a store for an image without objects; its array costs no time.
+
+    It is on the disk where somebody wants that, or it is too large for the memory.
+    """
+    return LabelStore(new_labels(source.shape, on_disk=on_disk))

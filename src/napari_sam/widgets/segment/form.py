@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
 FILE = "…"
 NEW = "+"
+ON_DISK = "+ on the disk"
 FILES = "Models (*.pt *.pth *.safetensors);;Any file (*)"
+_NEW = [("A new layer", NEW), ("A new layer, on the disk", ON_DISK)]
+_ANOTHER = [(text.replace("A new", "Another new"), kind) for text, kind in _NEW]
 _MODEL_TIP = (
     "What draws the outline. The built-in model comes with the plugin and runs on "
     "any computer; a file can be SAM, MobileSAM or µSAM."
 )
 _LABELS_TIP = (
     "Where the objects go. A new layer appears with the first object; objects that "
-    "are there already can be worked on too."
+    "are there already can be worked on too. On the disk they need no memory: what is "
+    "too large for it goes there by itself."
 )
 _RULE_TIP = (
     "What happens where a new object lies on one that is there already. What would "
@@ -77,7 +81,7 @@ class Form:
         )
         self.labels = ComboBox(
             label="Objects in",
-            choices=[("A new layer", NEW)],
+            choices=_NEW,
             tooltip=_LABELS_TIP,
         )
         self.rule = ComboBox(
@@ -152,15 +156,26 @@ class Form:
         if chosen is not old:
             self.image.changed.emit(chosen)
 
-    def offer_labels(self, layers: Sequence[Labels], chosen: Labels | None) -> None:
-        """Offer these layers and a new one; `chosen` is what is written to."""
+    def offer_labels(
+        self, layers: Sequence[Labels], chosen: Labels | None, *, on_disk: bool = False
+    ) -> None:
+        """Offer these layers and a new one.
+
+        Parameters
+        ----------
+        layers : sequence of Labels
+        chosen : Labels or None
+            What is written to; None for the new one.
+        on_disk : bool
+            The new one is on the disk.
+        """
         choices: list[tuple[str, Any]] = [(layer.name, layer) for layer in layers]
         now = _among(layers, chosen)
         if now is None:
-            choices = [("A new layer", NEW), *choices]
+            choices = [*_NEW, *choices]
         else:
-            choices = [*choices, ("Another new layer", NEW)]
-        _offer(self.labels, choices, now or NEW)
+            choices = [*choices, *_ANOTHER]
+        _offer(self.labels, choices, now or (ON_DISK if on_disk else NEW))
 
     def _model_chosen(self, value: str) -> None:
         if value == FILE:

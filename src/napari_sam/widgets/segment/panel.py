@@ -9,11 +9,12 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QWidget
 
 from napari_sam.live.threads import Threads, say
+from napari_sam.records.ondisk.array import DiskLabels
 from napari_sam.widgets.layers import images
 from napari_sam.widgets.post import Poster
 from napari_sam.widgets.segment import settings, words
 from napari_sam.widgets.segment.bridge import Bridge
-from napari_sam.widgets.segment.form import NEW, Form
+from napari_sam.widgets.segment.form import ON_DISK, Form
 from napari_sam.widgets.segment.keeping.leaving import Leaving, ask
 from napari_sam.widgets.segment.keyboard.keys import names_of
 from napari_sam.widgets.segment.keyboard.named import name_keys
@@ -230,7 +231,9 @@ class Segment(QWidget):
             self.form.offer_labels((), None)
             return
         now = None if desk.labels is None else desk.labels.layer
-        self.form.offer_labels(desk.offered(), now)
+        store = self.bridge.session.store
+        on_disk = store is not None and isinstance(store.labels, DiskLabels)
+        self.form.offer_labels(desk.offered(), now, on_disk=on_disk)
 
     def tool_changed(self) -> None:
         """Say what the mouse does, and how loose suggestions are."""
@@ -279,7 +282,10 @@ class Segment(QWidget):
 
     def _labels_chosen(self) -> None:
         chosen = self.form.labels.value
-        self.bridge.places.write_to(None if chosen == NEW else chosen)
+        if isinstance(chosen, str):
+            self.bridge.places.begin_anew(on_disk=chosen == ON_DISK)
+        else:
+            self.bridge.places.write_to(chosen)
         self.layers_changed()  # it may have been refused
 
     def _hover_chosen(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from napari_sam.live.disk.kept.entries import Log
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.values import Index, ObjectRecord
 
 # Small, so that no other thread waits for the text of many records.
@@ -39,7 +38,7 @@ class Base:
     and is written over them when they are restored.
     """
 
-    labels: npt.NDArray[Any]
+    labels: LabelArray
     records: Mapping[int, ObjectRecord]
     next_id: int
 
@@ -122,14 +121,14 @@ def _joined(
         return places[0].read()
     plane = np.zeros(shape, np.int64)
     for place in places:
-        put(plane, place.read())
+        put(plane, (), place.read())
     if plane.min() >= 0:
         plane = plane.astype(np.min_scalar_type(int(plane.max())))
     return Packed.of_plane(index, plane)
 
 
-def put(plane: npt.NDArray[Any], patch: Packed) -> None:
-    """Write a patch into a plane.
+def put(labels: LabelArray, index: Index, patch: Packed) -> None:
+    """Write a patch into a plane of an array.
 
     Raises
     ------
@@ -137,13 +136,15 @@ def put(plane: npt.NDArray[Any], patch: Packed) -> None:
         If it does not belong there.
     """
     _, _, y1, x1 = patch.box
-    if y1 > plane.shape[0] or x1 > plane.shape[1]:
+    height, width = labels.shape[-2:]
+    if y1 > height or x1 > width:
         raise JournalError("kept pixels lie beside the image")
     pixels = patch.array()
-    limits = np.iinfo(plane.dtype)
+    limits = np.iinfo(labels.dtype)
     if pixels.min() < limits.min or pixels.max() > limits.max:
         raise JournalError(
-            f"the labels layer ({plane.dtype}) has no room for object {pixels.max()}: "
+            f"the labels layer ({labels.dtype}) has no room for object {pixels.max()}: "
             "choose a new one"
         )
-    plane[patch.slices] = pixels
+    where: tuple[int | slice, ...] = (*index, *patch.slices)
+    labels[where] = pixels

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from napari_sam.live.disk.copying import copy_labels
 from napari_sam.live.labels.scan import scan
 from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.threads import Threads, say
-from napari_sam.widgets.segment.layers.label_layer import why_not
+from napari_sam.widgets.segment.layers.label_layer import can_be_copied, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    import numpy.typing as npt
     from napari.layers import Labels
 
+    from napari_sam.live.disk.copying import Copied
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.scan import Scan
     from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.values import ObjectRecord
+    from napari_sam.models.lane import Post
     from napari_sam.widgets.segment.desk import Desk
+
+_OFTEN: Final = 0.5  # seconds between two looks at how far a copy is
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,8 +60,11 @@ class Adoption:
     Parameters
     ----------
     threads : Threads
+    post : callable
+        Runs a function on the thread that uses this object.
     done : callable
-        Is called with desk, layer, and the store of what is in the layer.
+        Is called with desk, layer, and the store of what is in the layer: of its own
+        array, or of a copy where that can only be read.
     notice : callable
         Is called with one line where it cannot be.
     """
@@ -63,10 +72,12 @@ class Adoption:
     def __init__(
         self,
         threads: Threads,
+        post: Post,
         done: Callable[[Desk, Labels, LabelStore], None],
         notice: Callable[[str], None],
     ) -> None:
-        self._threads, self._done, self._notice = threads, done, notice
+        self._threads, self._post = threads, post
+        self._done, self._notice = done, notice
         self._wanted: Labels | None = None
 
     def ours(self, desk: Desk) -> Labels | None:
@@ -91,6 +102,13 @@ class Adoption:
 
     def start(self, desk: Desk, layer: Labels) -> None:
         """Look through a layer; one that is being looked through is left."""
+        if can_be_copied(layer, desk.source):
+            if self._wanted is layer:  # chosen again while it is copied
+                self.stop()
+                self._notice("No copy is made.")
+            else:
+                self._copy(desk, layer)
+            return
         reason = why_not(layer, desk.source)
         if reason is not None:
             self._notice(reason)
@@ -113,14 +131,49 @@ class Adoption:
         work = partial(scan, pixels, lambda: self._wanted is layer)
         self._threads.run("scan", work, looked, failed)
 
+    def _copy(self, desk: Desk, layer: Labels) -> None:
+        self._wanted = layer
+        data, name = layer.data, layer.name
+        said = time.monotonic()
+
+        def wanted() -> bool:
+            return self._wanted is layer
+
+        def progress(done: int, of: int) -> None:
+            nonlocal said
+            if time.monotonic() - said > _OFTEN and wanted():
+                said = time.monotonic()
+                self._post(partial(say_how_far, done, of))
+
+        def say_how_far(done: int, of: int) -> None:
+            if wanted():
+                self._notice(
+                    f'"{name}" can only be read. A copy is made: {done} of {of} '
+                    "slices. Choose it again to stop."
+                )
+
+        def copied(copy: Copied | None) -> None:
+            still: bool = self._wanted is layer
+            if copy is None or not still:
+                return
+            self.stop()
+            self._done(desk, layer, _store(copy.labels, copy.found, None))
+            for note in copy.notes:
+                self._notice(f"⚠ {name}: {note}")
+
+        def failed(error: Exception) -> None:
+            self.stop()
+            self._notice(f"⚠ {name}: {say(error)}")
+
+        work = partial(copy_labels, data, progress=progress, still_wanted=wanted)
+        self._threads.run("scan", work, copied, failed)
+
     def stop(self) -> None:
         """Look through nothing any more."""
         self._wanted = None
 
 
-def _store(
-    pixels: npt.NDArray[Any], found: Scan, before: LabelStore | None
-) -> LabelStore:
+def _store(pixels: LabelArray, found: Scan, before: LabelStore | None) -> LabelStore:
     """Put together what is in the pixels and what was known about them."""
     records: Iterable[ObjectRecord] = found.records
     next_id = found.next_id

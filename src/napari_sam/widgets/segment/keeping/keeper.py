@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.live.class_text import FILE as CLASSES
 from napari_sam.live.class_text import to_text
 from napari_sam.live.classes import ClassList
-from napari_sam.live.disk import keeping, loading, saving
+from napari_sam.live.disk import keeping, loading, saving, scratch
 from napari_sam.live.disk.restoring import restore
 from napari_sam.live.disk.snapshot import Snapshot
 from napari_sam.live.labels.changes import Change
@@ -16,6 +16,7 @@ from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.proofreading.progress import begun
 from napari_sam.live.proofreading.progress_file import read_progress
 from napari_sam.live.threads import Threads, say
+from napari_sam.records.ondisk.array import DiskLabels
 from napari_sam.types import NapariSamError
 from napari_sam.widgets.segment.desk import empty_store
 from napari_sam.widgets.segment.keeping.about import path_of, pixel_size, text_of
@@ -122,6 +123,7 @@ class Keeper:
                 self._offered(max(left, key=lambda one: one.when))
 
         self._threads.run("keep", look.left, looked, self._failed)
+        self._threads.run("keep", scratch.tidy, _nothing, self._failed)
 
     def attach(
         self,
@@ -145,6 +147,8 @@ class Keeper:
 
     def _use(self, store: LabelStore, progress: Progress | None = None) -> None:
         self._store, self._based = store, bool(store.records)
+        if isinstance(store.labels, DiskLabels):
+            store.labels.failed = self._tell
         self.progress = progress or begun(store.labels.shape, store.extents.values())
 
     def mark(self, progress: Progress, what: str = "") -> None:
@@ -184,7 +188,8 @@ class Keeper:
         source = self._source
         if source is None:
             return
-        labels = empty_store(source).labels
+        on_disk = left.about.get("on_disk") is True
+        labels = empty_store(source, on_disk=on_disk).labels
 
         def work() -> tuple[Restored | None, Progress | None, str]:
             found = restore(left.folder, labels)
@@ -380,7 +385,8 @@ class Keeper:
             shape=source.shape,
             dtype=store.labels.dtype,
             name=source.name,
-            failed=lambda text: self._post(partial(self._notice, text)),
+            on_disk=isinstance(store.labels, DiskLabels),
+            failed=self._tell,
         )
 
     def _end(self) -> None:
@@ -390,6 +396,10 @@ class Keeper:
 
     def _failed(self, error: Exception) -> None:
         self._notice(say(error))
+
+    def _tell(self, text: str) -> None:
+        """Say something that a thread has noticed."""
+        self._post(partial(self._notice, text))
 
 
 def _nothing(_: object) -> None:

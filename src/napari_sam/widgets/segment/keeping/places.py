@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_sam.live.disk.loading import Loaded
     from napari_sam.live.proofreading.progress import Progress
     from napari_sam.live.threads import Threads
+    from napari_sam.models.lane import Post
     from napari_sam.widgets.segment.bridge import Bridge
     from napari_sam.widgets.segment.told import Told
 
@@ -29,12 +30,16 @@ class Places:
     bridge : Bridge
     threads : Threads
         Layers are looked through on one of them.
+    post : callable
+        Runs a function on the viewer's thread.
     told : Told
     """
 
-    def __init__(self, bridge: Bridge, threads: Threads, told: Told) -> None:
+    def __init__(
+        self, bridge: Bridge, threads: Threads, post: Post, told: Told
+    ) -> None:
         self._bridge, self._told = bridge, told
-        self._adoption = Adoption(threads, self._adopted, told.noticed)
+        self._adoption = Adoption(threads, post, self._adopted, told.noticed)
 
     def open(self, desk: Desk, store: LabelStore) -> None:
         """Begin with an image: with the objects that it had, if we know them."""
@@ -50,16 +55,20 @@ class Places:
         self._remember(desk)
         self._bridge.keeper.leave()
 
-    def write_to(self, layer: Labels | None) -> None:
-        """Keep objects in this layer from now on; None for a new one."""
+    def begin_anew(self, *, on_disk: bool = False) -> None:
+        """Keep objects in a new layer from now on, if wanted on the disk."""
+        desk = self._bridge.desk
+        if desk is not None:
+            self._adoption.stop()
+            self._remember(desk)
+            self._begin(desk, on_disk=on_disk)
+
+    def write_to(self, layer: Labels) -> None:
+        """Keep objects in this layer from now on, or in a copy that can be edited."""
         desk = self._bridge.desk
         if desk is None:
             return
-        if layer is None:
-            self._adoption.stop()
-            self._remember(desk)
-            self._begin(desk)
-        elif desk.labels is None or desk.labels.layer is not layer:
+        if desk.labels is None or desk.labels.layer is not layer:
             self._adoption.start(desk, layer)
 
     def restore(self, left: Left) -> None:
@@ -106,17 +115,22 @@ class Places:
             "opened again."
         )
 
-    def _begin(self, desk: Desk) -> None:
+    def _begin(self, desk: Desk, *, on_disk: bool = False) -> None:
         desk.leave_labels()
-        self._attach(empty_store(desk.source))
+        self._attach(empty_store(desk.source, on_disk=on_disk))
         self._bridge.work_changed()
 
     def _adopted(self, desk: Desk, layer: Labels, store: LabelStore) -> None:
         if self._bridge.desk is desk:
             self._remember(desk)
-            known = self._adoption.folder(layer), self._adoption.progress(layer)
-            self._attach(store, *known)
-            desk.show_labels(store, layer)
+            if layer.data is store.labels:
+                known = self._adoption.folder(layer), self._adoption.progress(layer)
+                self._attach(store, *known)
+                desk.show_labels(store, layer)
+            else:
+                self._attach(store)
+                layer.visible = False  # its copy is shown instead
+                desk.show_labels(store)
             self._bridge.work_changed()
 
     def _remember(self, desk: Desk) -> None:

@@ -66,6 +66,8 @@ class Writing:
         Of the labels.
     name : str
         Of the image.
+    on_disk : bool
+        The labels are on the disk: so they will be when they are restored.
     failed : callable
         Is called with one line when something cannot be kept, on any thread.
 
@@ -81,11 +83,16 @@ class Writing:
         shape: Sequence[int],
         dtype: npt.DTypeLike,
         name: str,
+        on_disk: bool,
         failed: Callable[[str], None],
     ) -> None:
         self.folder: Path | None = None
         self.journal = Journal(
-            None, shape=shape, dtype=dtype, about={"name": name}, failed=failed
+            None,
+            shape=shape,
+            dtype=dtype,
+            about={"name": name, "on_disk": on_disk},
+            failed=failed,
         )
         self._failed = failed
         self._starting: threading.Thread | None = None

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QCoreApplication, QTimer
 
+from napari_sam.records.ondisk.array import DiskLabels
 from napari_sam.widgets.segment.layers import strokes
 from napari_sam.widgets.segment.layers.features import Features, table_of
 from napari_sam.widgets.segment.layers.look import refresh
@@ -40,15 +41,28 @@ def why_not(layer: Layer, source: Source) -> str | None:
             f"{name} has the shape {_times(data.shape)}, the image "
             f"{_times(source.shape)}"
         )
-    if not isinstance(data, np.ndarray):
-        return f"{name} is read from a file piece by piece: duplicate it in memory"
-    if data.dtype.kind not in "iu":
+    if np.dtype(data.dtype).kind not in "iu":
         return f"{name} does not hold whole numbers"
-    if not data.flags.writeable:
-        return f"{name} can only be read: duplicate the layer"
+    if not _is_ours(data):
+        return f"{name} can only be read: choose it, and a copy is made"
     if not layer.editable:
         return f"{name} is locked: it cannot be edited"
     return None
+
+
+def can_be_copied(layer: Layer, source: Source) -> bool:
+    """Whether objects cannot be kept in a layer, but in a copy of its labels."""
+    fits = isinstance(layer, Labels) and not layer.multiscale
+    if not fits or tuple(layer.data.shape) != source.shape:
+        return False
+    return np.dtype(layer.data.dtype).kind in "iu" and not _is_ours(layer.data)
+
+
+def _is_ours(data: Any) -> bool:
+    """Whether a label array can be edited in place."""
+    if isinstance(data, np.ndarray):
+        return bool(data.flags.writeable)
+    return isinstance(data, DiskLabels)
 
 
 class LabelLayer:

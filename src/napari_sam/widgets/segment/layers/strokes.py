@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from napari_sam.live.labels.access import pixels
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_sam.live.labels.access import LabelArray
     from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
 
@@ -18,7 +21,9 @@ Pixels = npt.NDArray[Any]
 _Piece = tuple["Index", "IntBox", "npt.NDArray[np.bool_] | None", Pixels]
 
 
-def before(labels: Pixels, atoms: Sequence[Any]) -> list[tuple[Index, IntBox, Pixels]]:
+def before(
+    labels: LabelArray, atoms: Sequence[Any]
+) -> list[tuple[Index, IntBox, Pixels]]:
     """Return the touched box of every plane as it was in front of a stroke.
 
     Parameters
@@ -33,10 +38,7 @@ def before(labels: Pixels, atoms: Sequence[Any]) -> list[tuple[Index, IntBox, Pi
     boxes: dict[Index, IntBox] = {}
     for index, box, _, _ in pieces:
         boxes[index] = _union(boxes.get(index, box), box)
-    old = {
-        index: labels[index][y0:y1, x0:x1].copy()
-        for index, (y0, x0, y1, x1) in boxes.items()
-    }
+    old = {index: pixels(labels, index, box).copy() for index, box in boxes.items()}
     # Pieces may lie on each other: the first one knows what was there.
     for index, box, painted, values in reversed(pieces):
         top, left = boxes[index][:2]
