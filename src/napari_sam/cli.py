@@ -62,8 +62,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
-app.command()(export)
-app.command()(evaluate)
 
 
 def main() -> None:
@@ -430,6 +428,10 @@ def prepare(
         f"{kept.folder}, {report.there} of them were before"
     )
     raise typer.Exit(2 if report.failures else 0)
+
+
+app.command()(export)
+app.command()(evaluate)
 
 
 @app.command()
