@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from napari_sam import cli
 from napari_sam.models.known import ALL
-from napari_sam.segment.recipe import Recipe
+from napari_sam.segment.recipe import Recipe, make_recipe
 
 
 @pytest.fixture
@@ -46,10 +46,11 @@ def test_annotate_says_what_it_understood_and_where_results_went(
 
 
 def test_defaults_are_those_of_the_recipe() -> None:
-    recipe = Recipe().model_dump()
+    recipe = Recipe()
     for name, parameter in inspect.signature(cli.annotate).parameters.items():
-        if name in recipe:
-            assert parameter.default == recipe[name], name
+        if name in Recipe.model_fields:
+            said = make_recipe(**{name: parameter.default})
+            assert said == recipe, name
 
 
 def test_evaluate_prints_a_table_or_json(image: Path, tmp_path: Path) -> None:
