@@ -111,9 +111,8 @@ def test_brush_eraser_fill_and_polygon(on_disk, frames):
     steps = [pixels(on_disk)]
 
     def done():
-        on_disk.qtbot.wait(50)
-        assert not np.array_equal(pixels(on_disk), steps[-1])
-        assert shows_what_is_there(on_disk)
+        on_disk.until(lambda: not np.array_equal(pixels(on_disk), steps[-1]))
+        on_disk.until(lambda: shows_what_is_there(on_disk))
         steps.append(pixels(on_disk))
 
     layer.selected_label, layer.brush_size, layer.mode = 5, 6, "paint"
@@ -128,9 +127,10 @@ def test_brush_eraser_fill_and_polygon(on_disk, frames):
     done()
     assert 6 in store.records
     layer.mode = "pan_zoom"
-    layer.paint_polygon([(0, 5, 5), (0, 5, 25), (0, 25, 25)], 7)
+    with layer.block_history():
+        layer.paint_polygon([(0, 5, 5), (0, 5, 25), (0, 25, 25)], 7)
     done()
-    assert {5, 6, 7} <= store.records.keys()
+    on_disk.until(lambda: {5, 6, 7} <= store.records.keys())
     for step in reversed(steps[:-1]):
         on_disk.session.undo()
         assert np.array_equal(pixels(on_disk), step)

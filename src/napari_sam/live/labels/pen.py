@@ -72,15 +72,25 @@ class Pen:
         self.patches.append(Patch(index, inner, before, after))
         self.touched |= self._extents.follow(index, inner, before, after)
 
-    def paint(self, index: Index, box: IntBox, mask: BoolArray, number: int) -> None:
-        """Give the pixels of a mask to an object that has none of them."""
+    def paint(
+        self,
+        index: Index,
+        box: IntBox,
+        there: npt.NDArray[Any],
+        mask: BoolArray,
+        number: int,
+    ) -> None:
+        """Give the pixels of a mask to an object that has none of them.
+
+        What is `there` is what `pixels` has returned of the box: to read it once more
+        would be felt where it is large.
+        """
         part = box_around(mask)
         if part is None:
             return
         y0, x0, y1, x1 = part
         inner = (box[0] + y0, box[1] + x0, box[0] + y1, box[1] + x1)
-        mask = mask[y0:y1, x0:x1]
-        there = pixels(self._labels, index, inner)
+        mask, there = mask[y0:y1, x0:x1], there[y0:y1, x0:x1]
         before = there.copy()
         if number in self._extents.boxes or np.logical_and(before, mask).any():
             self._fresh = None

@@ -190,7 +190,7 @@ class LabelStore(Objects):
         if np.count_nonzero(settled) < min_kept * np.count_nonzero(data):
             return Refusal("nothing was added: most of it belongs to others already")
         if own is None:
-            pen.paint(index, box, settled, number)
+            pen.paint(index, box, before, settled, number)
         else:
             inside[settled] = number
             if joins:
