@@ -126,7 +126,8 @@ def measure(folder: Path, side: int, parts: list[npt.NDArray[np.uint16]]) -> Run
     small, image = folder / "small.tif", folder / f"plane_{side}.tif"
     tifffile.imwrite(small, parts[0][:64, :64])
     write_plane(image, side, parts)
-    _, begin = annotate(small, folder / f"small_{side}")
+    # The first one of all also reads torch from the disk: the second one counts.
+    begin = min(annotate(small, folder / f"small_{side}_{n}")[1] for n in (1, 2))
     peak, seconds = annotate(image, folder / f"out_{side}")
     return Run(side, peak, seconds - begin)
 
