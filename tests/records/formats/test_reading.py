@@ -24,6 +24,7 @@ Exporter = Callable[..., Path]
     ("name", "place"),
     [
         ("omezarr", f"{NAME}.ome.zarr"),
+        ("omezarr", f"{NAME}.ome.zarr/zarr.json"),
         ("coco", "annotations.json"),
         ("coco-polygons", "annotations.json"),
         ("geojson", f"{NAME}.geojson"),
@@ -181,6 +182,8 @@ def test_sequences_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
     (found,) = read(folder)
     assert found.axes == "TYX" and same_objects(found.labels, labels)
     assert found.features["first"] == [0, 2, 2]
+    (same,) = read(folder / "res_track.txt")
+    np.testing.assert_array_equal(same.labels, found.labels)
     (folder / "mask001.tif").unlink()
     with pytest.raises(NapariSamError, match="frame 1 is missing"):
         read(folder)
