@@ -176,6 +176,9 @@ def test_sequences_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
     labels[2, 7:9, 4:9] = 8
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    export([path], tmp_path / "plain", ["coco"])
+    table = (tmp_path / "plain" / "objects.csv").read_text()
+    assert "parent" not in table.splitlines()[0]
     export([path], tmp_path / "out", ["ctc"])
     folder = tmp_path / "out" / "ctc" / "a" / "01_RES"
     assert can_read(folder)
