@@ -204,7 +204,8 @@ class _Delivery:
             labels = LabelSource.of(source, self.class_names, axes)
             opened.callback(labels.close)
             self._check_tracks(source, labels)
-            numbers = numbers_of(labels)
+            tracks = any(one.tracks for one in self.layout.further)
+            numbers = numbers_of(labels, tracks=tracks)
             export = Export(
                 labels.stack if image is None else image,
                 source.relative,
@@ -265,9 +266,10 @@ def _name(relative: PurePosixPath, image: ImageStack) -> str:
     return str(relative.with_name(image.name))
 
 
-def numbers_of(labels: LabelSource) -> Numbers:
+def numbers_of(labels: LabelSource, *, tracks: bool = False) -> Numbers:
     """Return who the objects of all planes are: who has the same id."""
-    linked = {index: labels.linked(index) for index in labels.stack.indices()}
+    indices = labels.stack.indices()
+    linked = {index: labels.linked(index, tracks=tracks) for index in indices}
     highest = max((int(one.ids.max()) for one in linked.values()), default=0)
     return Numbers(linked, highest)
 

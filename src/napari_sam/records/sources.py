@@ -6,7 +6,7 @@ object is of, and the image that says which pixels are the truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -220,19 +220,26 @@ class LabelSource:
         """Return where the labels of a plane are the truth; None: everywhere."""
         return None if self._known is None else self._known.read(index) > 0
 
-    def linked(self, index: Index) -> Linked:
-        """Return what the ids of a plane are in the file."""
+    def linked(self, index: Index, *, tracks: bool = False) -> Linked:
+        """Return what the ids of a plane are in the file.
+
+        Parameters
+        ----------
+        index : tuple of int
+        tracks : bool
+            An id is a track, also where no table says so.
+        """
         _, values = self._compact(index)
         linked = Linked.new(len(values), flags=False)
         linked.ids[1:] = values
+        if not tracks and (self._table is None or "parent" not in self._table.columns):
+            return linked
         parents = {
             self._value(row, "id"): self._value(row, "parent")
             for row in self._rows.get(index, ())
         }
-        if "T" not in self.stack.stack_axes:
-            return linked
         known = [0, *(parents.get(value, 0) for value in values.tolist())]
-        return Linked(linked.ids, linked.iou, None, np.array(known, np.uint32))
+        return replace(linked, parents=np.array(known, np.uint32))
 
     def result(self, index: Index) -> PlaneResult:
         """Return a plane with its objects and what the table says about them."""

@@ -24,6 +24,7 @@ Exporter = Callable[..., Path]
     ("name", "place"),
     [
         ("omezarr", f"{NAME}.ome.zarr"),
+        ("omezarr", f"{NAME}.ome.zarr/zarr.json"),
         ("coco", "annotations.json"),
         ("coco-polygons", "annotations.json"),
         ("geojson", f"{NAME}.geojson"),
@@ -175,12 +176,17 @@ def test_sequences_of_the_cell_tracking_challenge(tmp_path: Path) -> None:
     labels[2, 7:9, 4:9] = 8
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, labels, imagej=True, metadata={"axes": "TYX"})
+    export([path], tmp_path / "plain", ["coco"])
+    table = (tmp_path / "plain" / "objects.csv").read_text()
+    assert "parent" not in table.splitlines()[0]
     export([path], tmp_path / "out", ["ctc"])
     folder = tmp_path / "out" / "ctc" / "a" / "01_RES"
     assert can_read(folder)
     (found,) = read(folder)
     assert found.axes == "TYX" and same_objects(found.labels, labels)
     assert found.features["first"] == [0, 2, 2]
+    (same,) = read(folder / "res_track.txt")
+    np.testing.assert_array_equal(same.labels, found.labels)
     (folder / "mask001.tif").unlink()
     with pytest.raises(NapariSamError, match="frame 1 is missing"):
         read(folder)

@@ -130,7 +130,11 @@ def test_brush_eraser_fill_and_polygon(on_disk, frames):
     with layer.block_history():
         layer.paint_polygon([(0, 5, 5), (0, 5, 25), (0, 25, 25)], 7)
     done()
-    on_disk.until(lambda: {5, 6, 7} <= store.records.keys())
+    # Whether a part of 5 is left depends on where the eraser was when it was drawn.
+    on_disk.until(
+        lambda: {*np.unique(pixels(on_disk)).tolist()} - {0} == {*store.records}
+    )
+    assert {6, 7} <= store.records.keys()
     for step in reversed(steps[:-1]):
         on_disk.session.undo()
         assert np.array_equal(pixels(on_disk), step)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Read", "can_read", "read"]
 
+# Files that stand for the folder in which they lie.
+_OF_FOLDERS = ("zarr.json", "prompts.json", "res_track.txt", "man_track.txt")
 _TEXTS = (".json", ".geojson", ".txt", ".zip", ".roi")
 
 
@@ -21,12 +23,18 @@ def can_read(path: Path) -> bool:
     """Whether a file or folder may hold labels, as far as its name says; quickly."""
     from napari_sam.records.reading import files, yolo
 
+    path = _meant(path)
     if is_zarr(path):
         return files.is_label_zarr(path)
     if path.is_dir():
         return files.is_kept(path) or files.is_ctc(path) or yolo.is_yolo_folder(path)
     name = path.name.lower()
     return name.endswith((*_TEXTS, "_masks.tif", "_masks.tiff"))
+
+
+def _meant(path: Path) -> Path:
+    """Return the folder that is meant where one of its files is named."""
+    return path.parent if path.name in _OF_FOLDERS else path
 
 
 def read(path: Path, shape: Sequence[int] | None = None) -> list[Read]:
@@ -48,6 +56,7 @@ def read(path: Path, shape: Sequence[int] | None = None) -> list[Read]:
     """
     from napari_sam.records.reading import coco, files, geojson, roi, yolo
 
+    path = _meant(path)
     suffix = path.suffix.lower()
     if not path.exists():
         raise ImageError(f"{path}: there is no such file or folder: check the name")
