@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 
 from napari_sam.cli_common import (
     FORMATS,
+    Only,
+    RetryFailed,
     cache_in,
     channels_of,
     end,
@@ -23,7 +25,7 @@ from napari_sam.cli_common import (
     split,
     with_dashes,
 )
-from napari_sam.cli_labels import evaluate, export
+from napari_sam.cli_labels import evaluate, export, status
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
@@ -64,6 +66,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.command()(export)
 app.command()(evaluate)
+app.command()(status)
 
 
 def main() -> None:
@@ -240,6 +243,8 @@ def annotate(
             "there, too. By default nothing is kept."
         ),
     ] = None,
+    only: Only = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -290,6 +295,8 @@ def annotate(
             overwrite=overwrite,
             progress=screen,
             cache=kept,
+            only=split(only or ""),
+            retry_failed=retry_failed,
         )
     end(report)
 
@@ -313,6 +320,8 @@ def run_saved(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there.")
     ] = False,
+    only: Only = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Do what saved settings say: the same images, options and weights.
 
@@ -337,6 +346,8 @@ def run_saved(
             overwrite=overwrite,
             progress=screen,
             weights=saved.weights,
+            only=split(only or ""),
+            retry_failed=retry_failed,
         )
     end(report)
 
