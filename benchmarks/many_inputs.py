@@ -1,7 +1,7 @@
 """Start and memory of a run over very many small inputs.
 
 Writes tiny TIFFs, annotates them until `--until` are done, and prints how long it took
-until the first was opened, and the memory that the process held after 100 and at the end.
+until the first was opened, and the memory that was held after 100 and at the end.
 
     python benchmarks/many_inputs.py --inputs 10000 --until 500
 
