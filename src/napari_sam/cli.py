@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 
 from napari_sam.cli_common import (
     FORMATS,
+    Only,
+    RetryFailed,
     cache_in,
     channels_of,
     end,
@@ -23,7 +25,7 @@ from napari_sam.cli_common import (
     split,
     with_dashes,
 )
-from napari_sam.cli_labels import evaluate, export
+from napari_sam.cli_labels import evaluate, export, status
 from napari_sam.cli_models import models_app
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
@@ -238,6 +240,8 @@ def annotate(
             "there, too. By default nothing is kept."
         ),
     ] = None,
+    only: Only = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -288,6 +292,8 @@ def annotate(
             overwrite=overwrite,
             progress=screen,
             cache=kept,
+            only=split(only or ""),
+            retry_failed=retry_failed,
         )
     end(report)
 
@@ -311,6 +317,8 @@ def run_saved(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there.")
     ] = False,
+    only: Only = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Do what saved settings say: the same images, options and weights.
 
@@ -335,6 +343,8 @@ def run_saved(
             overwrite=overwrite,
             progress=screen,
             weights=saved.weights,
+            only=split(only or ""),
+            retry_failed=retry_failed,
         )
     end(report)
 
@@ -430,6 +440,7 @@ def prepare(
     raise typer.Exit(2 if report.failures else 0)
 
 
+app.command()(status)
 app.command()(export)
 app.command()(evaluate)
 

@@ -7,11 +7,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_sam.cli_say import fail, say
+
+Only = Annotated[
+    str | None,
+    typer.Option(
+        help="Do only images with such names, relative as in objects.csv: "
+        '"plate1/*,*_dapi.tif". The results of the others stay.'
+    ),
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", help="Do only images that failed when they were last tried."
+    ),
+]
 
 if TYPE_CHECKING:
     from napari_sam.models.cache import EmbeddingCache
@@ -28,7 +42,9 @@ def end(report: RunReport) -> None:
     """Say where results went, and end."""
     if report.stopped:
         say(f"error: {report.stopped}")
-    if report.table is not None:
+    if not report.inputs:
+        typer.echo(f"nothing to do in {report.output}: no image failed last time")
+    elif report.table is not None:
         done = sum(item.status != "failed" for item in report.inputs)
         typer.echo(
             f"{done} of {len(report.inputs)} images done: labels in "

@@ -1,4 +1,4 @@
-"""Commands for labels that exist: `napari-sam export | evaluate`."""
+"""Commands for results that exist: `napari-sam export | evaluate | status`."""
 
 from __future__ import annotations
 
@@ -104,3 +104,22 @@ def evaluate(
 
         show_evaluation(result)
     raise typer.Exit(result.exit_code)
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(help="Results of annotate.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="As JSON, for programs.")
+    ] = False,
+) -> None:
+    """Say how far a run is, what failed and why; also while it is going on."""
+    from dataclasses import asdict
+
+    from napari_sam.records.screen import show_status
+    from napari_sam.records.status import read_status
+
+    found = read_status(folder)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+    else:
+        show_status(found)

@@ -172,7 +172,8 @@ def locked(lock: Path, what: Path) -> Iterator[None]:
     guard = FileLock(lock)
     with explained(what):
         try:
-            guard.acquire(timeout=0)
+            # Not at once: `is_locked` holds it for a moment.
+            guard.acquire(timeout=0.5)
         except Timeout:  # which is an OSError too
             raise OutputError(
                 f"{what} is being written by another napari-sam: wait until it has "
@@ -182,6 +183,21 @@ def locked(lock: Path, what: Path) -> Iterator[None]:
         yield
     finally:
         guard.release()
+
+
+def is_locked(lock: Path) -> bool:
+    """Whether a living process holds a lock."""
+    if not lock.exists():
+        return False
+    guard = FileLock(lock)
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False  # a folder that cannot be written, where nobody runs
+    guard.release()
+    return False
 
 
 def prepare_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import itertools
 import unicodedata
@@ -14,7 +15,7 @@ from napari_sam.records import formats
 from napari_sam.records.formats.base import PLANE_NAME, with_ending
 from napari_sam.records.formats.training import TrainingFolder, flat_name, owner_of
 from napari_sam.records.work import FOLDER
-from napari_sam.types import NapariSamError, OutputError
+from napari_sam.types import ImageError, NapariSamError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,45 @@ def select_inputs(inputs: Sequence[str | Path], output: Path) -> list[InputFile]
         if item.path in named
         or not any(item.path.resolve().is_relative_to(folder) for folder in ours)
     ]
+
+
+def matching(items: Sequence[InputFile], patterns: Sequence[str]) -> list[InputFile]:
+    """Return the inputs whose relative names match one of some patterns.
+
+    The names are those of tables, with or without suffix, and a pattern without a
+    folder is one of names in any folder; without patterns all match.
+
+    Raises
+    ------
+    ImageError
+        If there is a pattern that none matches.
+    """
+    if not patterns:
+        return list(items)
+    names = [_names(item) for item in items]
+    for pattern in patterns:
+        if not any(_matches(each, pattern) for each in names):
+            raise ImageError(
+                f"no image matches {pattern}: say names as in objects.csv, for example "
+                f"{image_name(items[0])}"
+            )
+    return [
+        item
+        for item, each in zip(items, names, strict=True)
+        if any(_matches(each, pattern) for pattern in patterns)
+    ]
+
+
+def _names(item: InputFile) -> tuple[str, ...]:
+    relative = item.relative
+    return image_name(item), str(relative), item.path.name, relative.name
+
+
+def _matches(names: Sequence[str], pattern: str) -> bool:
+    # Some systems say an accent with a sign of its own, and people do not.
+    pattern = unicodedata.normalize("NFC", pattern)
+    plain = (unicodedata.normalize("NFC", name) for name in names)
+    return any(fnmatch.fnmatchcase(name, pattern) for name in plain)
 
 
 def _fixed(given: str | Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +15,7 @@ from napari_sam.models.protocol import detector_for
 from napari_sam.records.export import Export
 from napari_sam.records.files import fingerprint
 from napari_sam.records.formats.base import Page
-from napari_sam.records.report import InputReport, Kind
+from napari_sam.records.report import InputReport, Kind, PlaneDone
 from napari_sam.records.work import InputRecord
 from napari_sam.segment.annotate import annotate_plane, plane_number, planes_text
 from napari_sam.segment.number import Numbers, check_link, new_linker, number_objects
@@ -40,6 +41,7 @@ class Tell(Protocol):
         plane: int = 0,
         planes: int = 0,
         part: float = 0.0,
+        finished: PlaneDone | None = None,
     ) -> None:
         """Tell one thing."""
 
@@ -264,9 +266,11 @@ class _Job:
         for number, index in enumerate(self.stack.indices()):
             if number in missing:
                 tell = partial(self.tell, "part", "", done, planes)
-                self._compute(number, index, contrast, tell)
+                began = time.perf_counter()
+                result = self._compute(number, index, contrast, tell)
                 done += 1
-                self.tell("plane", plane=done, planes=planes)
+                finished = _plane_done(number, result, time.perf_counter() - began)
+                self.tell("plane", plane=done, planes=planes, finished=finished)
 
     def _compute(
         self,
@@ -304,6 +308,17 @@ class _Job:
     def _planes(self, contrast: Normalization, numbers: Numbers) -> Iterator[Page]:
         for number, index in enumerate(self.stack.indices()):
             yield Page.of(self._load(number, index, contrast), numbers.linked[index])
+
+
+def _plane_done(number: int, result: PlaneResult, seconds: float) -> PlaneDone:
+    scores = [float(score) for score in result.objects["score"]]
+    return PlaneDone(
+        number,
+        seconds,
+        len(scores),
+        sum(scores) / len(scores) if scores else None,
+        min(scores, default=None),
+    )
 
 
 class _Found:

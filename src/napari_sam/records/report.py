@@ -14,6 +14,27 @@ Status = Literal["done", "skipped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
+class PlaneDone:
+    """What is known of a plane that was just finished.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the stack, from 0.
+    seconds : float
+    objects : int
+    score, lowest : float or None
+        Mean and lowest score of its objects; None without any.
+    """
+
+    number: int
+    seconds: float
+    objects: int
+    score: float | None
+    lowest: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """One thing that happened.
 
@@ -32,6 +53,8 @@ class Progress:
         How many planes of the input are finished, of how many.
     part : float
         Of the plane that is being worked on, from 0 to 1.
+    finished : PlaneDone, optional
+        With "plane": which one it was.
     """
 
     kind: Kind
@@ -42,6 +65,7 @@ class Progress:
     plane: int = 0
     planes: int = 0
     part: float = 0.0
+    finished: PlaneDone | None = None
 
 
 Listener = Callable[[Progress], None]

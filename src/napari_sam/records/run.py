@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,18 @@ from napari_sam.records.layout import (
     check_collisions,
     check_formats,
     image_name,
+    matching,
     select_inputs,
 )
+from napari_sam.records.ledger import Ledger
 from napari_sam.records.one import annotate_input
-from napari_sam.records.report import InputReport, Listener, Progress, RunReport
+from napari_sam.records.report import (
+    InputReport,
+    Listener,
+    PlaneDone,
+    Progress,
+    RunReport,
+)
 from napari_sam.records.settings import (
     NAME,
     Weights,
@@ -45,6 +54,7 @@ if TYPE_CHECKING:
     from napari_sam.images import InputFile
     from napari_sam.models.cache import EmbeddingCache
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+    from napari_sam.records.ledger import Difference
     from napari_sam.records.work import InputWork
 
 _log = logging.getLogger(__name__)
@@ -60,6 +70,8 @@ def run(
     progress: Listener | None = None,
     weights: Weights | None = None,
     cache: EmbeddingCache | None = None,
+    only: Sequence[str] = (),
+    retry_failed: bool = False,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
@@ -87,6 +99,11 @@ def run(
         Those that model and detector must have.
     cache : EmbeddingCache, optional
         Where planes that the model encoded before are looked for, and new ones kept.
+    only : sequence of str
+        Patterns: of `inputs` do only those whose relative names match one of them.
+    retry_failed : bool
+        Do only those that failed when they were last tried. Neither changes what the
+        results are made with, so neither goes together with `overwrite`.
 
     Returns
     -------
@@ -116,13 +133,25 @@ def run(
             f"results in {output}"
         )
     check_collisions(items, layout)
+    part = bool(only) or retry_failed
+    if part and overwrite:
+        raise OutputError(
+            "--overwrite begins anew with all images, and --only and --retry-failed go "
+            "on with some: leave out the one or the others"
+        )
+    space = Workspace(output)
+    if retry_failed and space.record() is None:
+        raise OutputError(
+            f"{output} holds no results of a run: leave out --retry-failed, or name "
+            "the folder of that run with --output"
+        )
+    chosen = matching(items, only)
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
     model, detector = load_parts(recipe, cache=cache)
     there = Weights(model=_weights(model.info), detector=_weights(detector.info))
     if weights is not None:
         check_weights(weights, there)
-    space = Workspace(output)
     prepare_folder(output)
     prepare_folder(space.folder)
     with locked(space.lock, output):
@@ -130,13 +159,39 @@ def run(
         record = _start(space, layout, recipe, model, detector, overwrite)
         settings = described(inputs, output, layout.formats, recipe, there)
         write_settings(output / NAME, settings)
-        return _Run(
-            layout, space, record, recipe, model, detector, progress or _ignore
-        ).over(items)
+        _register(space, record, items)
+        with closing(Ledger.open(space)) as ledger:
+            listen = progress or _ignore
+            _tell(ledger.begin(record.inputs, items), ledger, listen)
+            if retry_failed:
+                chosen = ledger.failed(chosen)
+            heard = ledger.hears(chosen, layout, listen)
+            return _Run(
+                layout, space, record, recipe, model, detector, heard, part
+            ).over(chosen)
 
 
 def _ignore(_: Progress) -> None:
     """Listen to nothing."""
+
+
+def _register(space: Workspace, record: RunRecord, items: Sequence[InputFile]) -> None:
+    known = set(record.inputs)
+    names = [str(item.relative) for item in items if item.error is None]
+    record.inputs += [name for name in names if name not in known]
+    space.save(record)
+
+
+def _tell(found: Difference, ledger: Ledger, listen: Listener) -> None:
+    lines = list(found.vanished)
+    if found.images or found.planes:
+        why = "is missing or damaged" if ledger.anew else "ended before the results did"
+        lines.append(
+            f"the list of what is done {why}: {found.images} images and {found.planes} "
+            "slices were entered from their files, nothing is lost"
+        )
+    for line in lines:
+        listen(Progress("warning", "", line))
 
 
 def _not_found(
@@ -252,11 +307,11 @@ class _Run:
     model: PromptableModel
     detector: Detector
     listen: Listener
+    part: bool = False
     reports: list[InputReport] = field(default_factory=list)
 
     def over(self, items: Sequence[InputFile]) -> RunReport:
         stopped = ""
-        self._register(items)
         try:
             for number, item in enumerate(items, start=1):
                 self._one(item, number, len(items))
@@ -275,12 +330,6 @@ class _Run:
             table, stopped = None, stopped or str(error)
         return RunReport(self.layout.output, tuple(self.reports), table, stopped)
 
-    def _register(self, items: Sequence[InputFile]) -> None:
-        known = set(self.record.inputs)
-        names = [str(item.relative) for item in items if item.error is None]
-        self.record.inputs += [name for name in names if name not in known]
-        self.space.save(self.record)
-
     def _one(self, item: InputFile, number: int, inputs: int) -> None:
         name = image_name(item)
 
@@ -290,10 +339,10 @@ class _Run:
             plane: int = 0,
             planes: int = 0,
             part: float = 0.0,
+            finished: PlaneDone | None = None,
         ) -> None:
-            self.listen(
-                Progress(kind, name, message, number, inputs, plane, planes, part)
-            )
+            counts = (number, inputs, plane, planes, part, finished)
+            self.listen(Progress(kind, name, message, *counts))
 
         try:
             if item.error is not None:
@@ -327,7 +376,7 @@ class _Run:
         if table is not None:
             with explained(table):
                 self._join(done)
-        if complete:
+        if complete and not self.part:
             self.record.finished = True
             self.record.overwrite = False
             self.space.save(self.record)

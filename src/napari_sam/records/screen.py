@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari_sam.records.evaluate import Evaluation
     from napari_sam.records.report import Progress
+    from napari_sam.records.status import Status
 
 # Without a terminal: a line at every tenth of a stack that takes a while.
 _QUIET_SECONDS = 10.0
@@ -148,6 +149,31 @@ def show_evaluation(result: Evaluation) -> None:
     if len(result.files) > 1:
         rows.append(("all objects", *_cells(result.total)))
     show_rows(rows, title="F1 at each IoU, and counts")
+
+
+def show_status(found: Status) -> None:
+    """Print how far a run is on stdout, a fact on each line."""
+    counts = (f"{count} {state}" for state, count in found.images.items() if count)
+    how = "running" if found.running else "not running"
+    lines = [f"{found.output}: {how}", f"images: {', '.join(counts) or 'none'}"]
+    if found.planes:
+        lines.append(f"slices: {found.finished} of {found.planes} done")
+        if found.seconds_per_plane is not None:
+            lines[-1] += f", {found.seconds_per_plane:.2f} s each"
+    if found.seconds_left:
+        lines.append(f"left: about {_duration(found.seconds_left)}")
+    word = "working on" if found.running else "unfinished"
+    lines += (
+        f"{word}: {one.image}, {one.finished} of {one.planes} slices done"
+        for one in found.begun
+    )
+    lines += (
+        f"failed{'' if one.attempts == 1 else f' {one.attempts} times'}: {one.message}"
+        for one in found.failed
+    )
+    lines += (f"note: {note}" for note in found.notes)
+    for line in lines:
+        print(" ".join(line.split()))
 
 
 def show_rows(rows: Sequence[Sequence[str]], *, title: str) -> None:

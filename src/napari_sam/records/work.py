@@ -109,6 +109,10 @@ class InputWork:
         except (OSError, ValidationError):
             return None
 
+    def exists(self) -> bool:
+        """Whether anything is known, readable or not."""
+        return self._record.exists()
+
     def is_done(self) -> bool:
         """Whether all results of this input are written."""
         record = self.record()
