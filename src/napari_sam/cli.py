@@ -25,6 +25,7 @@ from napari_sam.cli_common import (
 )
 from napari_sam.cli_labels import evaluate, export
 from napari_sam.cli_models import models_app
+from napari_sam.cli_report import report
 from napari_sam.cli_say import fail, say
 from napari_sam.types import NapariSamError
 
@@ -64,6 +65,7 @@ app = typer.Typer(
 app.add_typer(models_app, name="models")
 app.command()(export)
 app.command()(evaluate)
+app.command()(report)
 
 
 def main() -> None:
