@@ -78,7 +78,7 @@ def save_picture(
     for number, panel in enumerate(panels):
         x = _MARGIN + number % columns * (inner + _MARGIN)
         y = top + number // columns * (size[1] + named + _MARGIN)
-        page.paste(_render(panel, size), (x, y))
+        page.paste(render(panel, size), (x, y))
         draw.text((x, y + size[1] + 6), panel.name, _INK, _font(_TEXT), anchor="lt")
     with atomic_file(path) as file:
         page.save(file, "PNG", optimize=True)
@@ -100,8 +100,8 @@ def _draw_legend(draw: ImageDraw.ImageDraw, right: int, y: int) -> None:
         right -= 48 + _MARGIN
 
 
-def _render(panel: Panel, size: Size) -> Image.Image:
-    """Draw one panel at its final size."""
+def render(panel: Panel, size: Size) -> Image.Image:
+    """Draw one panel as a picture of (width, height)."""
     picture = Image.fromarray(panel.pixels)
     picture = picture.resize(size, Image.Resampling.BICUBIC)
     if panel.found is None and panel.truth is None:
