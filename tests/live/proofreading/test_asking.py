@@ -88,7 +88,7 @@ def test_cancel_stops_it(film):
     state = film.proofreader.asking.state
     assert state.phase == "stopped"
     known = film.proofreader.review.opinions
-    film.pump.until(lambda: film.proofreader.asking._lane[1].idle)
+    film.pump.until(lambda: film.proofreader.asking._lane.idle)
     assert film.proofreader.review.opinions == known
     assert film.proofreader.asking.state == state
     assert asked(film).phase == "done"

@@ -211,7 +211,7 @@ def test_a_search_can_be_stopped(pump, finder, opened):
     pump.until(lambda: finder.state.part)
     finder.cancel()
     assert finder.state.phase == "stopped"
-    pump.until(lambda: finder._lane[1].idle)
+    pump.until(lambda: finder._lane.idle)
     assert finder.found is None
     finder.find("nuclei")
     pump.until(lambda: finder.state.phase == "found")

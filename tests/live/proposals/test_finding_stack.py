@@ -242,7 +242,7 @@ def test_cancel_keeps_what_was_found(pump, finder, opened, everywhere):
     assert finder.searched == len(finder.each()) == 2
     expected = finder.total.objects
     assert expected
-    pump.until(lambda: finder._lane[1].idle)
+    pump.until(lambda: finder._lane.idle)
     assert finder.searched == 2
     settled(pump, finder, Filters(border=False))
     assert 0 < finder.total.objects < expected

@@ -144,7 +144,7 @@ def test_it_is_cancelled_in_the_middle_of_the_encoder(
     found = finder.total
     finder.cancel()
     assert finder.state.phase == "stopped"
-    pump.until(lambda: finder._lane[1].idle)
+    pump.until(lambda: finder._lane.idle)
     assert (3,) not in finished
     assert finder.searched == 1
     assert finder.total == found

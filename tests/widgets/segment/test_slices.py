@@ -157,7 +157,7 @@ def test_preparing_is_cancelled_at_once_and_clicks_go_first(
     assert state.phase == "stopped"
     assert panel.slices.says.text().startswith("Stopped.")
     assert not panel.slices.cancel.isVisibleTo(panel.slices)
-    qtbot.waitUntil(lambda: panel.bridge.preparing._lane[1].idle, timeout=10_000)
+    qtbot.waitUntil(lambda: panel.bridge.preparing._lane.idle, timeout=10_000)
     assert state.done <= len(files(folder)) < 100
 
 

@@ -19,7 +19,7 @@ from napari_sam.live.following.ahead import Ahead
 from napari_sam.live.following.wanted import Phase, State, Wanted, moved
 from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.threads import say
-from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
+from napari_sam.models.lane import OwnLane, Post, Priority, Request
 from napari_sam.segment.propagate import Course
 from napari_sam.types import Prompt
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_sam.live.prompting.session import Session
     from napari_sam.live.prompting.steps import Added
     from napari_sam.live.values import Index
-    from napari_sam.models.protocol import ModelInfo, PromptableModel
+    from napari_sam.models.protocol import PromptableModel
     from napari_sam.types import Embedding, Mask
 
     Said = dict[int, dict[int, Mask]]
@@ -68,8 +68,8 @@ class Following:
     def __init__(
         self, session: Session, post: Post, changed: Callable[[], None]
     ) -> None:
-        self._session, self._post, self._changed = session, post, changed
-        self._lane: tuple[str, LaneHandle] | None = None
+        self._session, self._changed = session, changed
+        self._lane = OwnLane(self, post)
         self._request: Request | None = None
         self._reader: Reader | None = None
         self._store: LabelStore | None = None
@@ -162,7 +162,7 @@ class Following:
         total = sum(map(len, job.ranges)) - 1
         self._store, self._step = store, None
         self.state = State("following", objects=len(numbers), total=total)
-        self._request = self._lane_of(session.model.info).submit_steps(
+        self._request = self._lane.on(session.model.info.device).submit_steps(
             job.steps,
             slot="follow",
             priority=Priority.BATCH,
@@ -181,9 +181,7 @@ class Following:
     def close(self) -> None:
         """End everything; it can be used again."""
         self.stop()
-        if self._lane is not None:
-            self._lane[1].close()
-        self._lane = None
+        self._lane.close()
 
     def _said(
         self, store: LabelStore, number: int, here: Index, axis: int
@@ -236,15 +234,6 @@ class Following:
             request.cancel()
         self.state = replace(self.state, phase=phase)
         self._changed()
-
-    def _lane_of(self, model: ModelInfo) -> LaneHandle:
-        if self._lane is not None and self._lane[0] != model.device:
-            self._lane[1].close(timeout=0.0)
-            self._lane = None
-        if self._lane is None:
-            lane = acquire(model.device, owner=self, post=self._post)
-            self._lane = model.device, lane
-        return self._lane[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from napari_sam.live.prompting.answers import answer, first_choice
 from napari_sam.live.prompting.asked import ask
 from napari_sam.live.values import Mark
-from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
+from napari_sam.models.lane import OwnLane, Post, Priority, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,8 @@ class Hovering:
     def __init__(
         self, session: Session, post: Post, changed: Callable[[], None]
     ) -> None:
-        self._session, self._post, self._changed = session, post, changed
-        self._lane: tuple[str, LaneHandle] | None = None
+        self._session, self._changed = session, changed
+        self._lane = OwnLane(self, post)
         self._request: Request | None = None
         self.guess: Guess | None = None
 
@@ -121,7 +121,7 @@ class Hovering:
         def failed(error: Exception) -> None:
             self._request = None  # a click there will say what is wrong
 
-        self._request = self._lane_of(model).submit(
+        self._request = self._lane.on(model.info.device).submit(
             work,
             slot="hover",
             priority=Priority.ON_SCREEN,
@@ -142,9 +142,7 @@ class Hovering:
     def close(self) -> None:
         """End everything; it can be used again."""
         self.clear()
-        if self._lane is not None:
-            self._lane[1].close()
-        self._lane = None
+        self._lane.close()
 
     def _taken(self, index: Index, place: tuple[float, float]) -> bool:
         """Whether there is something at this place already."""
@@ -156,15 +154,6 @@ class Hovering:
             one.index == index and one.mask is not None and _holds(one.mask, pixel)
             for one in self._session.suggestions.values()
         )
-
-    def _lane_of(self, model: PromptableModel) -> LaneHandle:
-        device = model.info.device
-        if self._lane is not None and self._lane[0] != device:
-            self._lane[1].close(timeout=0.0)
-            self._lane = None
-        if self._lane is None:
-            self._lane = device, acquire(device, owner=self, post=self._post)
-        return self._lane[1]
 
 
 def _guessed(

@@ -14,7 +14,7 @@ from napari_sam.images import LargePlane
 from napari_sam.live.following.ahead import Ahead
 from napari_sam.live.prompting.reading import Reader
 from napari_sam.live.threads import say
-from napari_sam.models.lane import LaneHandle, Post, Priority, acquire
+from napari_sam.models.lane import OwnLane, Post, Priority
 from napari_sam.models.tiles import TiledModel
 
 if TYPE_CHECKING:
@@ -96,8 +96,8 @@ class Preparing:
     """
 
     def __init__(self, session: Session, post: Post) -> None:
-        self._session, self._post = session, post
-        self._lane: tuple[str, LaneHandle] | None = None
+        self._session = session
+        self._lane = OwnLane(self, post)
         self._request: Request | None = None
         self.state = PreparingState()
         self.source: Source | None = None
@@ -114,7 +114,7 @@ class Preparing:
             return NOT_KEPT
         self.source, now = source, time.monotonic()
         self.state = PreparingState("preparing", total=len(source), begun=now)
-        self._request = self._lane_of(model.info.device).submit_steps(
+        self._request = self._lane.on(model.info.device).submit_steps(
             lambda: _steps(source, model),
             slot="prepare all",
             priority=Priority.BATCH,
@@ -134,9 +134,7 @@ class Preparing:
     def close(self) -> None:
         """End everything; it can be used again."""
         self.stop()
-        if self._lane is not None:
-            self._lane[1].close()
-        self._lane = None
+        self._lane.close()
 
     def _prepared(self, model: TiledModel, there: bool) -> None:
         state = self.state
@@ -164,14 +162,6 @@ class Preparing:
             request.cancel()
         self.state = replace(self.state, phase=phase)
         self.changed()
-
-    def _lane_of(self, device: str) -> LaneHandle:
-        if self._lane is not None and self._lane[0] != device:
-            self._lane[1].close(timeout=0.0)
-            self._lane = None
-        if self._lane is None:
-            self._lane = device, acquire(device, owner=self, post=self._post)
-        return self._lane[1]
 
 
 def _steps(source: Source, model: TiledModel) -> Iterator[bool]:

@@ -17,7 +17,7 @@ from napari_sam.live.labels.access import pixels
 from napari_sam.live.prompting.session import STOPPED
 from napari_sam.live.proofreading.agreement import opinions
 from napari_sam.live.threads import Threads, say
-from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
+from napari_sam.models.lane import OwnLane, Post, Priority, Request
 from napari_sam.types import Mask
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam.live.prompting.session import Session
     from napari_sam.live.proofreading.doubts import Opinion, Size
     from napari_sam.live.values import Index
-    from napari_sam.models.protocol import ModelInfo, PromptableModel
+    from napari_sam.models.protocol import PromptableModel
     from napari_sam.types import Embedding
 
 Phase: TypeAlias = Literal["nothing", "loading", "asking", "done", "stopped", "failed"]
@@ -110,7 +110,7 @@ class Asking:
         self._session, self._post = session, post
         self._told, self._changed = told, changed
         self._threads = Threads(post)
-        self._lane: tuple[str, LaneHandle] | None = None
+        self._lane = OwnLane(self, post)
         self._job: _Job | None = None
         self.state = Asked()
         others = session.on_prepared
@@ -172,9 +172,7 @@ class Asking:
         """End everything; it can be used again."""
         self.drop()
         self._threads.close()
-        if self._lane is not None:
-            self._lane[1].close()
-        self._lane = None
+        self._lane.close()
 
     # One model, slice by slice.
 
@@ -244,7 +242,7 @@ class Asking:
             if self._job is job and job.model is model:
                 self._next(job, model)
 
-        job.request = self._lane_of(model.info).submit_steps(
+        job.request = self._lane.on(model.info.device).submit_steps(
             partial(_answers, model, seen, job.labels, index, objects),
             slot="agree",
             priority=Priority.BATCH,
@@ -289,15 +287,6 @@ class Asking:
     def _tell(self, state: Asked) -> None:
         self.state = state
         self._changed()
-
-    def _lane_of(self, model: ModelInfo) -> LaneHandle:
-        device = model.device
-        if self._lane is not None and self._lane[0] != device:
-            self._lane[1].close(timeout=0.0)
-            self._lane = None
-        if self._lane is None:
-            self._lane = device, acquire(device, owner=self, post=self._post)
-        return self._lane[1]
 
 
 def _by_slice(

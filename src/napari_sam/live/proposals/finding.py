@@ -32,7 +32,7 @@ from napari_sam.live.proposals.search import (
 )
 from napari_sam.live.proposals.where import Where
 from napari_sam.live.threads import Threads, say
-from napari_sam.models.lane import LaneHandle, Post, Priority, Request, acquire
+from napari_sam.models.lane import OwnLane, Post, Priority, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -89,10 +89,10 @@ class Finder:
         changed: Callable[[], None],
         drawing: Callable[[], Draw] = lambda: undrawn,
     ) -> None:
-        self._session, self._post, self._changed = session, post, changed
+        self._session, self._changed = session, changed
         self._drawing = drawing
         self._threads = Threads(post)
-        self._lane: tuple[str, LaneHandle] | None = None
+        self._lane = OwnLane(self, post)
         self._search: Search | None = None
         self._adding: Adding | None = None
         self._where = Where(())
@@ -156,7 +156,7 @@ class Finder:
         search = Search(
             session,
             self._threads,
-            self._lane_of,
+            self._lane,
             self._where,
             Sought(detector, tuple(words), tuple(examples)),
             told,
@@ -257,9 +257,7 @@ class Finder:
         """End everything; it can be used again."""
         self.drop()
         self._threads.close()
-        if self._lane is not None:
-            self._lane[1].close()
-        self._lane = None
+        self._lane.close()
 
     # What the search tells.
 
@@ -348,7 +346,7 @@ class Finder:
                 pile.count(counted[0], counted[1].filters, counted[1].tally)
                 self._changed()
 
-        self._counting = self._lane_of(pile.model).submit_steps(
+        self._counting = self._lane.on(pile.model.device).submit_steps(
             steps,
             slot="count",
             priority=Priority.NEIGHBOUR,
@@ -370,7 +368,7 @@ class Finder:
                 self.found = found
                 self._changed()
 
-        self._lane_of(pile.model).submit(
+        self._lane.on(pile.model.device).submit(
             work,
             slot="show",
             # As a click: it is felt while a slider moves, and takes as little.
@@ -420,15 +418,6 @@ class Finder:
         done, total = self.state.done, self.state.total
         self.state = State(phase, done=done, total=total)
         self._changed()
-
-    def _lane_of(self, model: ModelInfo) -> LaneHandle:
-        device = model.device
-        if self._lane is not None and self._lane[0] != device:
-            self._lane[1].close(timeout=0.0)
-            self._lane = None
-        if self._lane is None:
-            self._lane = device, acquire(device, owner=self, post=self._post)
-        return self._lane[1]
 
 
 def _seen(

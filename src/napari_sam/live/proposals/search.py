@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sam.live.proposals.where import Where
     from napari_sam.live.threads import Threads
     from napari_sam.live.values import Index
-    from napari_sam.models.lane import LaneHandle, Request
+    from napari_sam.models.lane import OwnLane, Request
     from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
     from napari_sam.segment.proposals import Proposals
     from napari_sam.types import Box, Embedding
@@ -111,8 +111,7 @@ class Search:
     session : Session
         The first slice is prepared by it, with its model.
     threads : Threads
-    lane_of : callable
-        Returns the lane of a model.
+    lane : OwnLane
     where : Where
     sought : Sought
     told : Told
@@ -122,12 +121,12 @@ class Search:
         self,
         session: Session,
         threads: Threads,
-        lane_of: Callable[[ModelInfo], LaneHandle],
+        lane: OwnLane,
         where: Where,
         sought: Sought,
         told: Told,
     ) -> None:
-        self._session, self._threads, self._lane_of = session, threads, lane_of
+        self._session, self._threads, self._lane = session, threads, lane
         self._where, self._sought, self._told = where, sought, told
         self._left: deque[Index] = deque()
         self._model: PromptableModel | None = None  # once it has begun
@@ -239,7 +238,7 @@ class Search:
             self._tell(index, outcome)
 
         turn = self._turn
-        self._request = self._lane_of(model.info).submit(
+        self._request = self._lane.on(model.info.device).submit(
             work,
             slot="find",
             priority=Priority.BATCH if where.stack else Priority.ON_SCREEN,

@@ -33,7 +33,8 @@ SHARE: Final = 0.1
 
 _HOME: Final = "NAPARI_SAM_CACHE"
 _QUEUE: Final = 256 * 2**20  # bytes that wait to be written; more are not written
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Not every system knows quotas.
+_FULL: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _log = logging.getLogger(__name__)
 
 

@@ -8,6 +8,7 @@ this module; the lane's own thread imports torch, off the viewer's thread.
 """
 
 from napari_sam.models.lane.handle import LaneHandle, acquire
+from napari_sam.models.lane.own import OwnLane
 from napari_sam.models.lane.request import Cancelled, Ending, Post, Priority, Request
 from napari_sam.models.lane.thread import checkpoint, report, wait
 
@@ -15,6 +16,7 @@ __all__ = [
     "Cancelled",
     "Ending",
     "LaneHandle",
+    "OwnLane",
     "Post",
     "Priority",
     "Request",
