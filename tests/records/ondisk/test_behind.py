@@ -163,7 +163,9 @@ def test_what_is_there_already_is_not_half_there_after_a_kill(tmp_path):
         [sys.executable, "-c", code, str(tmp_path / "l")], stdout=subprocess.PIPE
     )
     assert child.stdout.readline() == b"go\n"
-    time.sleep(1)
+    began = time.time_ns()
+    files = list((tmp_path / "l" / "c").glob("?/?/?"))
+    until(lambda: any(file.stat().st_mtime_ns > began for file in files))
     child.kill()
     child.wait()
     child.stdout.close()
