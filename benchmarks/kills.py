@@ -1,7 +1,8 @@
 """Kill a run again and again, and see that nothing is lost or done twice.
 
 Real processes of `napari-sam annotate` are killed with SIGKILL at steps of the write
-protocol (before and after each flush, rename and commit), spread over the whole job.
+protocol (before and after each flush, rename and entry in the ledger), spread over the
+whole job.
 Labels and the object table must equal those of an undisturbed run, and only a plane
 that was in flight may be computed twice. POSIX only.
 
