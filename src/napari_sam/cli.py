@@ -15,6 +15,9 @@ from typer.core import TyperGroup
 
 from napari_sam.cli_common import (
     FORMATS,
+    Contrast,
+    Device,
+    Inputs,
     Only,
     RetryFailed,
     cache_in,
@@ -96,13 +99,7 @@ def _top(
 
 @app.command()
 def annotate(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
-        ),
-    ],
+    inputs: Inputs,
     output: Annotated[Path, typer.Option(help="Folder for the results.")],
     model: Annotated[
         str, typer.Option(help="What outlines objects: see `models list`.")
@@ -135,15 +132,8 @@ def annotate(
         str | None,
         typer.Option(help="Channels to look at, by number from 0 or name: 0,2."),
     ] = None,
-    normalization: Annotated[
-        Literal["stack", "plane"],
-        typer.Option(
-            help="One contrast for the whole stack, or one per plane (bleaching)."
-        ),
-    ] = "stack",
-    device: Annotated[
-        str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
-    ] = "auto",
+    normalization: Contrast = "stack",
+    device: Device = "auto",
     conf: Annotated[
         float, typer.Option(help="Leave out objects detected with less confidence.")
     ] = 0.25,
@@ -352,13 +342,7 @@ def run_saved(
 
 @app.command()
 def prepare(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT...",
-            help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
-        ),
-    ],
+    inputs: Inputs,
     model: Annotated[
         str, typer.Option(help="The model that clicks will be for: see `models list`.")
     ] = "pocket",
@@ -368,12 +352,7 @@ def prepare(
     channels: Annotated[
         str | None, typer.Option(help="Channels to look at; as for annotate.")
     ] = None,
-    normalization: Annotated[
-        Literal["stack", "plane"],
-        typer.Option(
-            help="One contrast for the whole stack, or one per plane (bleaching)."
-        ),
-    ] = "stack",
+    normalization: Contrast = "stack",
     percentiles: Annotated[
         str, typer.Option(help="What becomes dark and bright; as for annotate.")
     ] = "0.5:99.8",
@@ -383,9 +362,7 @@ def prepare(
     diameter: Annotated[
         str | None, typer.Option(help="Of a typical object; as for annotate.")
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
-    ] = "auto",
+    device: Device = "auto",
     cache: Annotated[
         Path | None,
         typer.Option(help="Folder to keep them in; by default the viewer's."),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
@@ -30,6 +30,23 @@ RetryFailed = Annotated[
 if TYPE_CHECKING:
     from napari_sam.models.cache import EmbeddingCache
     from napari_sam.records.report import RunReport
+
+Inputs: TypeAlias = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Images (TIFF, PNG, JPEG, Zarr), folders of them, or patterns.",
+    ),
+]
+Contrast: TypeAlias = Annotated[
+    Literal["stack", "plane"],
+    typer.Option(
+        help="One contrast for the whole stack, or one per plane (bleaching)."
+    ),
+]
+Device: TypeAlias = Annotated[
+    str, typer.Option(help="Where models run: auto, cpu, cuda, mps.")
+]
 
 # As `napari_sam.records.formats.NAMES`, which would be slow to ask for.
 FORMATS = (
