@@ -341,3 +341,18 @@ def test_answers_are_saved_with_their_objects(engine):
     saved = json.loads(engine(f'asJson({about}, ["right", ""])'))
     assert saved["precision"] == 1 and saved["drawn_from"] == 9
     assert [o["answer"] for o in saved["objects"]] == ["right", None]
+
+
+def test_what_only_the_run_knew_is_the_reason(write_discs, tmp_path, recipe):
+    """The file is whole again when the page is written."""
+    write_discs("in/a.tif")
+    torn = write_discs("in/torn.tif")
+    whole = torn.read_bytes()
+    torn.write_bytes(whole[: len(whole) // 2])
+    output = tmp_path / "out"
+    (failed,) = run([tmp_path / "in"], output, recipe).failed
+    torn.write_bytes(whole)
+    assert [f.reason for f in gather(output, seed=0).failures] == [failed.message]
+    (output / ".work" / "ledger.sqlite").unlink()
+    (again,) = gather(output, seed=0).failures
+    assert again.reason != failed.message and str(torn) in again.reason

@@ -9,6 +9,7 @@ from napari_sam.images import open_image
 from napari_sam.records.layout import image_name, select_inputs
 from napari_sam.records.page.values import Failure
 from napari_sam.records.settings import NAME, SettingsError, read_settings
+from napari_sam.records.status import read_status
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def failures_of(
 ) -> Iterator[Failure]:
     """Find out why images have no results.
 
-    A run keeps no reasons, so the images are looked at again.
+    The ledger knows what stopped the run. Where it is lost, and of images that did not
+    fail but are not finished, the images are looked at again.
 
     Parameters
     ----------
@@ -40,6 +42,7 @@ def failures_of(
     for absent in wanted:
         if absent.error is not None:
             yield Failure(str(absent.path), str(absent.error))
+    said = {one.image: one.message for one in read_status(space.output).failed}
     found = {str(item.relative): item for item in wanted if item.error is None}
     for name in names:
         record = space.input(name).record()
@@ -47,7 +50,8 @@ def failures_of(
         path = item.path if item is not None else _path(record)
         called = image_name(item) if item is not None else name
         ready = len(space.input(name).finished_planes())
-        yield Failure(called, _reason(path, run, record, ready))
+        reason = said.get(called) or _reason(path, run, record, ready)
+        yield Failure(called, reason)
 
 
 def wanted_inputs(space: Workspace) -> list[InputFile]:
