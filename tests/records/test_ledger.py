@@ -16,6 +16,7 @@ from napari_sam import cli
 from napari_sam.records.ledger import NAME
 from napari_sam.records.run import run
 from napari_sam.records.status import read_status
+from napari_sam.records.work import Workspace
 from napari_sam.segment.recipe import Recipe
 from napari_sam.types import ImageError, OutputError
 
@@ -57,6 +58,10 @@ def test_states_failures_and_a_second_try(
         ("done", 2)
     ]
     assert run([tmp_path / "in"], output, recipe, retry_failed=True).inputs == ()
+    assert Workspace(output).record().finished  # as it was before
+    write_discs("in/new.tif")
+    assert run([tmp_path / "in"], output, recipe, retry_failed=True).inputs == ()
+    assert not Workspace(output).record().finished
 
 
 def test_only_some_are_done_and_the_others_wait(
@@ -68,6 +73,7 @@ def test_only_some_are_done_and_the_others_wait(
     some = run(inputs, output, recipe, only=["p1/*"])
     assert [item.image for item in some.inputs] == ["p1/a.tif", "p1/b.tif"]
     assert read_status(output).images["waiting"] == 1
+    assert not Workspace(output).record().finished
     with pytest.raises(ImageError, match="p3"):
         run(inputs, output, recipe, only=["p3/*"])
     with pytest.raises(OutputError, match="--overwrite"):

@@ -159,7 +159,7 @@ def run(
         record = _start(space, layout, recipe, model, detector, overwrite)
         settings = described(inputs, output, layout.formats, recipe, there)
         write_settings(output / NAME, settings)
-        _register(space, record, items)
+        _register(space, record, items, whole=not part)
         with closing(Ledger.open(space)) as ledger:
             listen = progress or _ignore
             _tell(ledger.begin(record.inputs, items), ledger, listen)
@@ -175,10 +175,15 @@ def _ignore(_: Progress) -> None:
     """Listen to nothing."""
 
 
-def _register(space: Workspace, record: RunRecord, items: Sequence[InputFile]) -> None:
+def _register(
+    space: Workspace, record: RunRecord, items: Sequence[InputFile], *, whole: bool
+) -> None:
     known = set(record.inputs)
     names = [str(item.relative) for item in items if item.error is None]
-    record.inputs += [name for name in names if name not in known]
+    new = [name for name in names if name not in known]
+    record.inputs += new
+    # A run that has ended stays so while a part of it is done again.
+    record.finished &= not whole and not new
     space.save(record)
 
 
@@ -246,6 +251,7 @@ def _start(
         device=model.info.device,
         overwrite=overwrite or (earlier is not None and earlier.overwrite),
         class_names=list(detector.class_names),
+        finished=earlier is not None and earlier.finished,
         inputs=[] if earlier is None else earlier.inputs,
     )
     space.save(record)
