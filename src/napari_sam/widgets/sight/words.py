@@ -49,7 +49,7 @@ _COLOURS: Final = ("red", "green", "blue")
 def contrasts(noun: str, *, colour: bool = False) -> list[tuple[str, str]]:
     """Return (text, value) of every contrast; napari shows colours as they are."""
     offered = [
-        (f"The same for every {noun}", STACK),
+        (f"Same in each {noun}", STACK),
         (f"Each {noun} by itself", PLANE),
     ]
     if colour:
