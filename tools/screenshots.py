@@ -3,8 +3,8 @@
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `tracks`, `segment`,
-`find_all`, `find_stack`, `follow`, `fill`, `complete`, `proofread`, `seeing`, `models`,
-`hover`, `outline`, `classes`, `live_loop`.
+`find_all`, `find_stack`, `follow`, `fill`, `complete`, `proofread`, `seeing`,
+`prepared`, `on_disk`, `models`, `hover`, `outline`, `classes`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
 """
@@ -27,6 +27,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QWidget
 from skimage.filters import sobel
 
+from napari_sam.widgets.segment.form import ON_DISK
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.sections.find_where import Choice
 from napari_sam.widgets.segment.view import Fold
@@ -63,6 +64,8 @@ def main(names: list[str]) -> None:
             complete,
             proofread,
             seeing,
+            prepared,
+            on_disk,
             models,
             hover,
             outline,
@@ -76,6 +79,7 @@ def main(names: list[str]) -> None:
                 **os.environ,
                 "NAPARI_CONFIG": str(Path(home) / "settings.yaml"),
                 "NAPARI_SAM_HOME": home,
+                "NAPARI_SAM_CACHE": str(Path(home) / "slices"),
             }
             command = [sys.executable, __file__, "--here", name]
             subprocess.run(command, env=environment, check=True)
@@ -511,6 +515,42 @@ def seeing() -> None:
     desk.answered()
     scroll_to(panel, fold)
     shoot(viewer, "segment-20-seen")
+    viewer.close()
+    pause(0.5)
+
+
+def prepared() -> None:
+    """Show how all slices of a stack are prepared ahead."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    Desk(viewer, panel, "plant_nuclei_3d", 50)
+    fold = panel.slices.parent()
+    assert isinstance(fold, Fold)
+    fold.button.click()
+    preparing = panel.bridge.preparing
+    panel.slices.prepare.click()
+    wait(lambda: preparing.state.done >= 30)
+    # The folder of these pictures is nobody's.
+    folder, said = os.environ["NAPARI_SAM_CACHE"], panel.slices.disk
+    said.setText(said.text().replace(folder, "…/napari-sam/slices"))
+    scroll_to(panel, fold)
+    shoot(viewer, "segment-21-prepared")
+    viewer.close()
+    pause(0.5)
+
+
+def on_disk() -> None:
+    """Show where new objects are kept on the disk."""
+    viewer = napari.Viewer()
+    viewer.window.resize(1280, 900)
+    _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+    panel.hint.hide()
+    Desk(viewer, panel)
+    panel.form.labels.value = ON_DISK
+    pause(1)
+    shoot(viewer, "segment-22-on-disk")
     viewer.close()
     pause(0.5)
 
