@@ -157,7 +157,7 @@ class InputWork:
             ):
                 result = PlaneResult(
                     tuple(int(i) for i in data["index"]),
-                    data["labels"].astype(np.uint32),
+                    data["labels"].astype(np.uint32, copy=False),
                     {name: data[f"objects_{name}"] for name in COLUMNS},
                     bool(data["truncated"]),
                     tuple(str(line) for line in data["warnings"]),

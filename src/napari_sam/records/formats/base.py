@@ -95,6 +95,8 @@ class Page:
         """The labels with the ids of the stack, shape (H, W)."""
         ids = np.zeros(int(self.values.max(initial=0)) + 1, np.uint32)
         ids[self.values] = self.objects["id"]
+        if np.array_equal(ids[self.values], self.values):
+            return self.labels  # a plane that is alone may be too large to copy
         return ids[self.labels]
 
     def box(self, row: int) -> IntBox:
