@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from napari.layers import Labels, Tracks
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from napari_sam.live.source import Source
     from napari_sam.segment.result import PlaneResult
+
+_SHOWN: Final = np.zeros((0, 0), np.uint32)
 
 
 class ResultLayer:
@@ -64,7 +67,7 @@ class ResultLayer:
 
     @property
     def results(self) -> list[PlaneResult]:
-        """What it shows."""
+        """What it shows, without the labels: these are in the layer."""
         return list(self._results.values())
 
     def count(self) -> int:
@@ -79,17 +82,16 @@ class ResultLayer:
 
     def add(self, result: PlaneResult) -> None:
         """Show the objects of one plane; the table follows with `tabulate`."""
-        self._results[result.index] = result
-        self._pixels[result.index] = result.labels
+        self._write(result)
         self.layer.refresh()
 
     def replace(self, results: Sequence[PlaneResult]) -> None:
         """Show these planes and no others."""
         for index in self._results.keys() - {result.index for result in results}:
             self._pixels[index] = 0
-        self._results = {result.index: result for result in results}
+        self._results = {}
         for result in results:
-            self._pixels[result.index] = result.labels
+            self._write(result)
         self.layer.refresh()
 
     def tabulate(self) -> None:
@@ -128,6 +130,10 @@ class ResultLayer:
         self.edited = True
         self.layer.events.paint.disconnect(self._mark)
         self.layer.events.data.disconnect(self._mark)
+
+    def _write(self, result: PlaneResult) -> None:
+        self._pixels[result.index] = result.labels
+        self._results[result.index] = replace(result, labels=_SHOWN)
 
     def _mark(self, event: Any = None) -> None:
         self.edited = True

@@ -95,15 +95,14 @@ class Objects:
         objects are none, and who is whom through time.
         """
         linker = self._new_linker(recipe)
-        found, results = [], []
+        whole = len(self._proposals) == len(self._source) and recipe.link != "none"
+        results = []
         for proposals in self._proposals:
             checkpoint()
-            found.append(settle(proposals.chosen(recipe), self._sized(recipe)))
-            results.append(_number(found[-1], linker))
+            found = settle(proposals.chosen(recipe), self._sized(recipe))
+            results.append(found if whole else _number(found, linker))
         self._recipe, self._linker = recipe, linker
-        if len(found) < len(self._source) or recipe.link == "none":
-            return results
-        return self._whole(found, recipe)
+        return self._whole(results, recipe) if whole else results
 
     def _whole(self, found: list[PlaneResult], recipe: Recipe) -> list[PlaneResult]:
         source, planes = self._source, {result.index: result for result in found}

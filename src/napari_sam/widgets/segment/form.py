@@ -27,7 +27,7 @@ _NEW = [("A new layer", NEW), ("A new layer, on the disk", ON_DISK)]
 _ANOTHER = [(text.replace("A new", "Another new"), kind) for text, kind in _NEW]
 _MODEL_TIP = (
     "What draws the outline. The built-in model comes with the plugin and runs on "
-    "any computer; a file can be SAM, MobileSAM or µSAM."
+    "any computer; a file can be SAM, SAM 2 or 3, MobileSAM, FastSAM or µSAM."
 )
 _LABELS_TIP = (
     "Where the objects go. A new layer appears with the first object; objects that "
