@@ -32,6 +32,14 @@ from napari_sam.cli_labels import evaluate, export, status
 from napari_sam.cli_models import models_app
 from napari_sam.cli_report import report
 from napari_sam.cli_say import fail, say
+from napari_sam.cli_workers import (
+    PartOption,
+    SchedulerOption,
+    ThreadsOption,
+    WorkersOption,
+    part_of,
+    workers_of,
+)
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
@@ -233,6 +241,10 @@ def annotate(
     ] = None,
     only: Only = None,
     retry_failed: RetryFailed = False,
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
+    part: PartOption = None,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -285,6 +297,8 @@ def annotate(
             cache=kept,
             only=split(only or ""),
             retry_failed=retry_failed,
+            workers=workers_of(workers, threads, scheduler),
+            part=part_of(part),
         )
     end(report)
 
@@ -310,6 +324,10 @@ def run_saved(
     ] = False,
     only: Only = None,
     retry_failed: RetryFailed = False,
+    workers: WorkersOption = None,
+    threads: ThreadsOption = None,
+    scheduler: SchedulerOption = None,
+    part: PartOption = None,
 ) -> None:
     """Do what saved settings say: the same images, options and weights.
 
@@ -336,6 +354,8 @@ def run_saved(
             weights=saved.weights,
             only=split(only or ""),
             retry_failed=retry_failed,
+            workers=workers_of(workers, threads, scheduler),
+            part=part_of(part),
         )
     end(report)
 

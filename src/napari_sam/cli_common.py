@@ -59,13 +59,17 @@ def end(report: RunReport) -> None:
     """Say where results went, and end."""
     if report.stopped:
         say(f"error: {report.stopped}")
+    done = sum(item.status != "failed" for item in report.inputs)
+    labels = f"{done} of {len(report.inputs)} images done: labels in "
+    labels += str(report.output / "labels")
     if not report.inputs:
         typer.echo(f"nothing to do in {report.output}: no image failed last time")
     elif report.table is not None:
-        done = sum(item.status != "failed" for item in report.inputs)
+        typer.echo(f"{labels}, objects in {report.table}")
+    elif report.left:
         typer.echo(
-            f"{done} of {len(report.inputs)} images done: labels in "
-            f"{report.output / 'labels'}, objects in {report.table}"
+            f"{labels}; of all parts {report.left} are left: the last one writes "
+            "objects.csv, or the same command without --part"
         )
     raise typer.Exit(report.exit_code)
 

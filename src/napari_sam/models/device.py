@@ -47,6 +47,23 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
+def device_of_worker(name: str, number: int) -> str:
+    """Return where one of several processes on this machine runs its models.
+
+    Graphics cards are dealt out in turn, unless one was named.
+
+    Parameters
+    ----------
+    name : str
+        As for `resolve_device`.
+    number : int
+        Of the process, from 0.
+    """
+    if name in ("auto", "cuda") and (cards := torch.cuda.device_count()):
+        return f"cuda:{number % cards}"
+    return name
+
+
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Tell whether a processor multiplies bfloat16 at least as fast as float32.
 

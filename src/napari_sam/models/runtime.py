@@ -117,6 +117,14 @@ def enter(device: str) -> Callable[[], AbstractContextManager[None]]:
     return surround
 
 
+def use_threads(count: int) -> None:
+    """Let what this thread computes keep so many cores busy.
+
+    For a process that has models and no lane.
+    """
+    import_torch().set_num_threads(count)
+
+
 def usable_cores() -> int:
     """Return how many cores this process may keep busy.
 

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from napari_sam.types import NapariSamError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # No room left, over quota, or a file larger than the disk or the shell allows.
 _FULL: Final = {
@@ -163,22 +163,40 @@ def remove_parts(folder: Path, of: str = "*") -> None:
 
 
 @contextlib.contextmanager
-def locked(lock: Path, what: Path) -> Iterator[None]:
+def locked(
+    lock: Path, what: Path, *, waiting: Callable[[], None] | None = None
+) -> Iterator[None]:
     """Keep every other process from writing to `what`, for as long as we live.
 
     The lock is the operating system's: it ends with the process, however that
     ends, so that none is ever left behind.
+
+    Parameters
+    ----------
+    lock, what : Path
+    waiting : callable, optional
+        Wait until another process has ended, and call this about once a second
+        meanwhile; it may raise.
+
+    Raises
+    ------
+    OutputError
+        If another process has it, unless that is waited for.
     """
     guard = FileLock(lock)
     with explained(what):
-        try:
-            # Not at once: `is_locked` holds it for a moment.
-            guard.acquire(timeout=0.5)
-        except Timeout:  # which is an OSError too
-            raise OutputError(
-                f"{what} is being written by another napari-sam: wait until it has "
-                "ended, or choose another folder with --output"
-            ) from None
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while not guard.is_locked:
+            try:
+                # Not at once: `is_locked` holds it for a moment.
+                guard.acquire(timeout=0.5 if waiting is None else 1, poll_interval=0.1)
+            except Timeout:  # which is an OSError too
+                if waiting is None:
+                    raise OutputError(
+                        f"{what} is being written by another napari-sam: wait until it "
+                        "has ended, or choose another folder with --output"
+                    ) from None
+                waiting()
     try:
         yield
     finally:
@@ -206,7 +224,7 @@ def prepare_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe{_PART}"
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another process may probe, too
 
 
 def fingerprint(path: Path) -> str:

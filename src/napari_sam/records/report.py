@@ -123,12 +123,16 @@ class RunReport:
         The objects table; None where nothing was written.
     stopped : str
         Why the run ended early (a full disk); empty otherwise.
+    left : int
+        Of a part (`--part`): inputs of all parts that have no result yet. Until there
+        are none, the objects table is not written.
     """
 
     output: Path
     inputs: tuple[InputReport, ...]
     table: Path | None = None
     stopped: str = ""
+    left: int = 0
 
     @property
     def failed(self) -> tuple[InputReport, ...]:

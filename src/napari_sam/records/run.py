@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
-import logging
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from napari_sam.records import tables
 from napari_sam.records.files import (
     DiskFullError,
     explained,
-    locked,
     prepare_folder,
     remove_parts,
 )
@@ -22,42 +22,41 @@ from napari_sam.records.layout import (
     Layout,
     check_collisions,
     check_formats,
-    image_name,
     matching,
     select_inputs,
 )
 from napari_sam.records.ledger import Ledger
-from napari_sam.records.one import annotate_input
-from napari_sam.records.report import (
-    InputReport,
-    Listener,
-    PlaneDone,
-    Progress,
-    RunReport,
-)
+from napari_sam.records.parts import own_turn, writing
+from napari_sam.records.report import InputReport, Listener, Progress, RunReport
 from napari_sam.records.settings import (
     NAME,
     Weights,
     check_weights,
     described,
+    described_weights,
     write_settings,
 )
+from napari_sam.records.task import Task
 from napari_sam.records.work import RunRecord, Workspace
 from napari_sam.segment.annotate import load_parts
 from napari_sam.segment.number import check_link
 from napari_sam.segment.recipe import Recipe
-from napari_sam.types import ImageError, NapariSamError, OutputError
+from napari_sam.types import ImageError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from napari_sam.images import InputFile
     from napari_sam.models.cache import EmbeddingCache
-    from napari_sam.models.protocol import Detector, ModelInfo, PromptableModel
+    from napari_sam.models.protocol import Detector, PromptableModel
+    from napari_sam.records.distributed import Workers
     from napari_sam.records.ledger import Difference
+    from napari_sam.records.parts import Part
     from napari_sam.records.work import InputWork
 
-_log = logging.getLogger(__name__)
+    # How they ended, as they end; what happens meanwhile is told to the listener.
+    Ended = Generator[tuple[Task, InputReport], None, None]
+    Work = Callable[[Sequence[Task], Listener], Ended]
 
 
 def run(
@@ -72,6 +71,8 @@ def run(
     cache: EmbeddingCache | None = None,
     only: Sequence[str] = (),
     retry_failed: bool = False,
+    workers: Workers | None = None,
+    part: Part | None = None,
 ) -> RunReport:
     """Annotate images into a folder, plane by plane.
 
@@ -104,6 +105,12 @@ def run(
     retry_failed : bool
         Do only those that failed when they were last tried. Neither changes what the
         results are made with, so neither goes together with `overwrite`.
+    workers : Workers, optional
+        Processes that do it, here or on other machines.
+    part : Part, optional
+        Do only this part of the inputs; other processes may do the others meanwhile.
+        What covers all inputs is written by the last one, if none has failed, or by a
+        run without it.
 
     Returns
     -------
@@ -118,6 +125,11 @@ def run(
     """
     output = Path(output)
     recipe = recipe or Recipe()
+    if part is not None and overwrite:
+        raise OutputError(
+            f"part {part} cannot know what other parts have made just now: leave out "
+            "--overwrite and choose another folder with --output"
+        )
     layout = Layout(output, check_formats(formats))
     check_link(recipe)
     for one in layout.further:
@@ -133,8 +145,8 @@ def run(
             f"results in {output}"
         )
     check_collisions(items, layout)
-    part = bool(only) or retry_failed
-    if part and overwrite:
+    some = bool(only) or retry_failed
+    if some and overwrite:
         raise OutputError(
             "--overwrite begins anew with all images, and --only and --retry-failed go "
             "on with some: leave out the one or the others"
@@ -148,27 +160,51 @@ def run(
     chosen = matching(items, only)
     if all(item.error is not None for item in items):
         return RunReport(output, _not_found(items, progress))
-    model, detector = load_parts(recipe, cache=cache)
-    there = Weights(model=_weights(model.info), detector=_weights(detector.info))
+    # Workers load their own; here it only has to be known what they are.
+    loaded = recipe if workers is None else recipe.model_copy(update={"device": "cpu"})
+    model, detector = load_parts(loaded, cache=cache)
+    there = Weights(
+        model=described_weights(model.info), detector=described_weights(detector.info)
+    )
     if weights is not None:
         check_weights(weights, there)
+    work: Work = partial(_in_turn, model, detector)
+    if workers is not None:
+        from napari_sam.records.distributed import spread
+
+        work = partial(spread, workers, there, cache)
     prepare_folder(output)
     prepare_folder(space.folder)
-    with locked(space.lock, output):
-        remove_parts(output)
-        record = _start(space, layout, recipe, model, detector, overwrite)
-        settings = described(inputs, output, layout.formats, recipe, there)
-        write_settings(output / NAME, settings)
-        _register(space, record, items, whole=not part)
-        with closing(Ledger.open(space)) as ledger:
-            listen = progress or _ignore
-            _tell(ledger.begin(record.inputs, items), ledger, listen)
-            if retry_failed:
-                chosen = ledger.failed(chosen)
-            heard = ledger.hears(chosen, layout, listen)
-            return _Run(
-                layout, space, record, recipe, model, detector, heard, part
-            ).over(chosen)
+    listen = progress or _ignore
+    with writing(space, part), contextlib.ExitStack() as opened:
+        with own_turn(space, part):
+            if part is None:
+                remove_parts(output)
+            record = _start(space, layout, recipe, model, detector, overwrite)
+            if workers is not None:
+                record.device = recipe.device
+            settings = described(inputs, output, layout.formats, recipe, there)
+            write_settings(output / NAME, settings)
+            _register(space, record, items, whole=not some)
+            # Parts open it in turn: what they could not do they enter at their end.
+            with contextlib.ExitStack() as turn:
+                ledger = (opened if part is None else turn).enter_context(
+                    closing(Ledger.open(space))
+                )
+                _tell(ledger.begin(record.inputs, items), ledger, listen)
+                if retry_failed:
+                    chosen = ledger.failed(chosen)
+                if part is None:
+                    listen = ledger.hears(chosen, layout, listen)
+        doing = chosen
+        if part is not None:  # what it has to do does not depend on what others did
+            wanted = set(map(id, chosen))
+            doing = [item for item in part.share(items) if id(item) in wanted]
+        tasks = [
+            Task(item, number, len(doing), layout, recipe, record.overwrite)
+            for number, item in enumerate(doing, start=1)
+        ]
+        return _Run(layout, space, record, work, items, part, some, listen).over(tasks)
 
 
 def _ignore(_: Progress) -> None:
@@ -223,8 +259,8 @@ def _start(
     options: dict[str, Any] = {
         **recipe.model_dump(mode="json", exclude={"device"}),
         "format": list(layout.formats),
-        "model weights": _weights(model.info),
-        "detector weights": _weights(detector.info),
+        "model weights": described_weights(model.info),
+        "detector weights": described_weights(detector.info),
     }
     try:
         earlier = space.record()
@@ -265,10 +301,6 @@ def _version() -> str:
         return "unknown"  # run from the source tree
 
 
-def _weights(info: ModelInfo) -> str:
-    return f"{info.name} {info.version} {info.sha256}"
-
-
 def _refuse_foreign(layout: Layout) -> None:
     for place in layout.shared():
         if place.exists():
@@ -302,6 +334,17 @@ def _plain(value: Any) -> str:
     return "not given" if value is None else str(value)
 
 
+def _in_turn(
+    model: PromptableModel,
+    detector: Detector,
+    tasks: Sequence[Task],
+    listen: Listener,
+) -> Ended:
+    """Do them in this process, one after the other."""
+    for task in tasks:
+        yield task, task.do(model, detector, listen)
+
+
 @dataclass(slots=True, eq=False)
 class _Run:
     """One run over inputs, after everything has been checked."""
@@ -309,84 +352,68 @@ class _Run:
     layout: Layout
     space: Workspace
     record: RunRecord
-    recipe: Recipe
-    model: PromptableModel
-    detector: Detector
+    work: Work
+    items: Sequence[InputFile]
+    part: Part | None
+    some: bool
     listen: Listener
-    part: bool = False
-    reports: list[InputReport] = field(default_factory=list)
+    reports: dict[int, InputReport] = field(default_factory=dict)
 
-    def over(self, items: Sequence[InputFile]) -> RunReport:
+    def over(self, tasks: Sequence[Task]) -> RunReport:
         stopped = ""
         try:
-            for number, item in enumerate(items, start=1):
-                self._one(item, number, len(items))
+            with closing(self.work(tasks, self.listen)) as ended:
+                for task, report in ended:
+                    self.reports[task.number] = report
+                    planes = report.planes
+                    self.listen(task.told(report.status, report.line, planes, planes))
         except DiskFullError as error:
             stopped = str(error)
-            self.reports += (
-                InputReport(image_name(item), item.path, "failed", stopped)
-                for item in items[len(self.reports) :]
-            )
         except BaseException:
-            self._finish(complete=False)
+            self._finish(tasks, complete=False)
             raise
         try:
-            table = self._finish(complete=not stopped)
+            table, left = self._finish(tasks, complete=not stopped)
         except DiskFullError as error:
-            table, stopped = None, stopped or str(error)
-        return RunReport(self.layout.output, tuple(self.reports), table, stopped)
+            table, left, stopped = None, 0, stopped or str(error)
+        reports = (self.reports.get(t.number) or t.failed(stopped) for t in tasks)
+        return RunReport(self.layout.output, tuple(reports), table, stopped, left)
 
-    def _one(self, item: InputFile, number: int, inputs: int) -> None:
-        name = image_name(item)
+    def _finish(
+        self, tasks: Sequence[Task], *, complete: bool
+    ) -> tuple[Path | None, int]:
+        """Write what covers all inputs, from those that are complete.
 
-        def tell(
-            kind: Any,
-            message: str = "",
-            plane: int = 0,
-            planes: int = 0,
-            part: float = 0.0,
-            finished: PlaneDone | None = None,
-        ) -> None:
-            counts = (number, inputs, plane, planes, part, finished)
-            self.listen(Progress(kind, name, message, *counts))
+        A part leaves that to the last one. Returned are the table, and how many inputs
+        it waits for.
+        """
+        with own_turn(self.space, self.part):
+            if self.part is not None:
+                self.record = self.space.record() or self.record
+                self._enter_failures(tasks)
+            works = [self.space.input(name) for name in self.record.inputs]
+            done = [work for work in works if work.is_done()]
+            if self.part is not None and (left := len(works) - len(done)):
+                return None, left
+            table = self.layout.table if done or complete else None
+            if table is not None:
+                with explained(table):
+                    self._join(done)
+            if complete and not self.some:
+                self.record.finished = True
+                self.record.overwrite = False
+                self.space.save(self.record)
+            return table, 0
 
-        try:
-            if item.error is not None:
-                raise item.error
-            report = annotate_input(
-                item,
-                name,
-                layout=self.layout,
-                work=self.space.input(item.relative),
-                recipe=self.recipe,
-                model=self.model,
-                detector=self.detector,
-                overwrite=self.record.overwrite,
-                tell=tell,
-            )
-        except DiskFullError:
-            raise
-        except NapariSamError as error:
-            report = InputReport(name, item.path, "failed", str(error))
-        except Exception as error:  # the other inputs are still done
-            _log.debug("%s failed", item.path, exc_info=True)
-            report = InputReport(name, item.path, "failed", _unexpected(item, error))
-        self.reports.append(report)
-        tell(report.status, report.line, report.planes, report.planes)
-
-    def _finish(self, *, complete: bool) -> Path | None:
-        """Write what covers all inputs, from those that are complete."""
-        works = [self.space.input(name) for name in self.record.inputs]
-        done = [work for work in works if work.is_done()]
-        table = self.layout.table if done or complete else None
-        if table is not None:
-            with explained(table):
-                self._join(done)
-        if complete and not self.part:
-            self.record.finished = True
-            self.record.overwrite = False
-            self.space.save(self.record)
-        return table
+    def _enter_failures(self, tasks: Sequence[Task]) -> None:
+        """Enter what failed; what is done can be seen from its files."""
+        with closing(Ledger.open(self.space)) as ledger:
+            ledger.begin(self.record.inputs, self.items)
+            heard = ledger.hears([t.item for t in tasks], self.layout, _ignore)
+            for task in tasks:
+                report = self.reports.get(task.number)
+                if report is not None and report.status == "failed":
+                    heard(task.told("failed", report.line))
 
     def _join(self, done: list[InputWork]) -> None:
         names = self.record.class_names
@@ -396,11 +423,3 @@ class _Run:
             fragments = [work.fragment(one.name) for work in done]
             folder = self.layout.folder(one.name)
             one.join(Shared(folder, fragments, rows, names))
-
-
-def _unexpected(item: InputFile, error: Exception) -> str:
-    what = " ".join(str(error).split())
-    return (
-        f"{item.path} could not be annotated ({type(error).__name__}: {what}): if the "
-        "file opens elsewhere, please report this with the file"
-    )

@@ -42,9 +42,13 @@ class Screen:
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._bar: Bar | None = None
+        self._images: TaskID | None = None
+        self._ended = 0
+        # Of each image that somebody is at: its bar, when it began and at which plane,
+        # and when it was told of last.
         self._tasks: dict[str, TaskID] = {}
-        self._started = (0.0, 0)
-        self._told = 0.0
+        self._started: dict[str, tuple[float, int]] = {}
+        self._told: dict[str, float] = {}
 
     def __enter__(self) -> Screen:
         """Start the bar where there is a terminal."""
@@ -98,25 +102,28 @@ class Screen:
             self._console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def _begin(self, event: Progress) -> None:
-        self._started = (time.monotonic(), event.plane)
-        self._told = time.monotonic()
+        self._started[event.image] = (time.monotonic(), event.plane)
+        self._told[event.image] = time.monotonic()
         if self._bar is not None:
-            if event.inputs > 1 and "images" not in self._tasks:
-                self._tasks["images"] = self._bar.add_task("images", total=event.inputs)
-            self._tasks["planes"] = self._bar.add_task(
+            if event.inputs > 1 and self._images is None:
+                self._images = self._bar.add_task("images", total=event.inputs)
+                self._bar.update(self._images, completed=self._ended)
+            self._remove(event.image)  # a worker was lost, and another begins again
+            self._tasks[event.image] = self._bar.add_task(
                 event.image, total=event.planes, completed=event.plane
             )
 
     def _plane(self, event: Progress) -> None:
         at = event.plane + event.part
         if self._bar is not None:
-            self._bar.update(self._tasks["planes"], completed=at)
+            self._bar.update(self._tasks[event.image], completed=at)
             return
         now = time.monotonic()
-        began, done = self._started
-        if now - self._told < _QUIET_SECONDS or not done < at < event.planes:
+        began, done = self._started[event.image]
+        quiet = now - self._told[event.image] < _QUIET_SECONDS
+        if quiet or not done < at < event.planes:
             return
-        self._told = now
+        self._told[event.image] = now
         left = (now - began) / (at - done) * (event.planes - at)
         where = f"plane {event.plane} of {event.planes}"
         if event.part:
@@ -125,12 +132,19 @@ class Screen:
         self.line(f"{event.image}: {where}, about {_duration(left)} left")
 
     def _end(self, event: Progress) -> None:
+        self._ended += 1
+        self._started.pop(event.image, None)
+        self._told.pop(event.image, None)
         if self._bar is None:
             return
-        if "planes" in self._tasks:
-            self._bar.remove_task(self._tasks.pop("planes"))
-        if "images" in self._tasks:
-            self._bar.update(self._tasks["images"], completed=event.number)
+        self._remove(event.image)
+        if self._images is not None:
+            self._bar.update(self._images, completed=self._ended)
+
+    def _remove(self, image: str) -> None:
+        task = self._tasks.pop(image, None)
+        if task is not None and self._bar is not None:
+            self._bar.remove_task(task)
 
 
 def _duration(seconds: float) -> str:

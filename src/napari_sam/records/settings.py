@@ -31,6 +31,8 @@ from napari_sam.types import NapariSamError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_sam.models.protocol import ModelInfo
+
 NAME: Final = "settings.toml"
 _VERSION: Final = 1
 _HEAD: Final = "# Saved settings of SAM Annotator"
@@ -164,6 +166,11 @@ def described(
         options=recipe,
         weights=weights,
     )
+
+
+def described_weights(info: ModelInfo) -> str:
+    """Return which weights these are, in one line."""
+    return f"{info.name} {info.version} {info.sha256}"
 
 
 def check_weights(wanted: Weights, there: Weights) -> None:

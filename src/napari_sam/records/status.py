@@ -99,9 +99,12 @@ def read_status(output: str | Path) -> Status:
         raise OutputError(
             f"{output} holds no results of a run: name the folder that was its --output"
         )
-    running = is_locked(space.lock)
+    whole = is_locked(space.lock)
+    running = whole or any(map(is_locked, space.part_locks()))
     with closing(Ledger(space)) as ledger:
-        notes = _fill(ledger, space, record, running)
+        notes = _fill(ledger, space, record, whole)
+        # Parts enter what they have done at their end only.
+        notes = [] if running and not ledger.anew else notes
         return _status(ledger.db, output, running, notes)
 
 

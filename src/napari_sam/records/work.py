@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_sam.records.files import atomic_file, explained, write_text
+from napari_sam.records.files import atomic_file, explained, locked, write_text
 from napari_sam.segment.proposals import Clicks
 from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import COLUMNS
@@ -24,6 +24,7 @@ from napari_sam.types import OutputError
 
 FOLDER: Final = ".work"
 _LOCK: Final = "lock"
+_INPUT: Final = ".input"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -95,6 +96,7 @@ class InputWork:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.table = folder / "objects.csv"
+        self.lock = folder / _LOCK
         self._record = folder / "input.json"
         self._planes = folder / "planes"
 
@@ -191,7 +193,7 @@ class Workspace:
         """Return the place of an input by its relative name."""
         # The ending keeps an input `a` apart from inputs in a folder `a`.
         place = PurePosixPath(relative)
-        return InputWork(self.folder / place.with_name(f"{place.name}.input"))
+        return InputWork(self.folder / place.with_name(f"{place.name}{_INPUT}"))
 
     def record(self) -> RunRecord | None:
         """Return how the results here were made; None if there are none.
@@ -222,11 +224,30 @@ class Workspace:
         """Keep how the results here are made."""
         write_text(self._run, record.model_dump_json(indent=1))
 
+    def part_lock(self, number: int, count: int) -> Path:
+        """Return what a run holds that does only a part of the inputs."""
+        return self.folder / f"{number} of {count}.{_LOCK}"
+
+    def part_locks(self) -> list[Path]:
+        """Return those of all parts that there were."""
+        found = self.folder.glob(f"* of *.{_LOCK}")
+        return sorted(lock for lock in found if lock.is_file())
+
     def clear(self) -> None:
-        """Forget everything; results stay where they are."""
+        """Forget everything; results stay where they are.
+
+        Raises
+        ------
+        OutputError
+            If a worker of an earlier run is still at it.
+        """
+        for lock in self.folder.rglob(f"*{_INPUT}/{_LOCK}"):
+            with locked(lock, lock.parent):
+                pass
+        kept = {self.lock, *self.part_locks()}
         with explained(self.folder):
             for child in self.folder.iterdir():
                 if child.is_dir():
                     shutil.rmtree(child)
-                elif child != self.lock:
+                elif child not in kept:
                     child.unlink()
