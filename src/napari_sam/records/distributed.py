@@ -295,9 +295,8 @@ class _Spread:
         future.add_done_callback(lambda done: self._heard.put((number, done)))
 
     def _next(self) -> Any:
-        while (
-            True
-        ):  # Ctrl-C must be heard, which a wait without end does not on Windows
+        # A wait without end does not hear Ctrl-C on Windows.
+        while True:
             with suppress(queue.Empty):
                 return self._heard.get(timeout=1)
 
