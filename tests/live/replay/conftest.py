@@ -34,7 +34,6 @@ class Desk:
         return self.session.store.labels
 
     def save(self, folder, **more):
-        count = self.recorder.count
         image = ImageText(
             name=self.source.name,
             shape=self.source.shape,
@@ -46,7 +45,7 @@ class Desk:
             folder,
             Snapshot.of(self.session.store),
             image,
-            record=lambda: self.recorder.lines(count),
+            record=self.recorder.until_now(),
             **more,
         )
         return folder / "replay.toml"

@@ -118,7 +118,7 @@ def save(
     complete: Progress | None = None,
     texts: Mapping[str, str] | None = None,
     more: Mapping[str, Mapping[int, Any]] | None = None,
-    record: Callable[[], Iterable[str]] | None = None,
+    record: Callable[[], Iterable[str] | None] = lambda: None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
     still_wanted: Callable[[], bool] = lambda: True,
@@ -149,7 +149,7 @@ def save(
     more : mapping of str to mapping of int to value, optional
         Further columns of the table, by object.
     record : callable, optional
-        Returns what was done, see `Recorder.lines`; it goes into `replay.toml`.
+        Returns what was done, see `Recorder.until_now`; it goes into `replay.toml`.
     overwrite : bool
         An earlier save of the same image may be replaced.
     progress : callable
@@ -202,8 +202,8 @@ def save(
                 if complete is not None and partly:
                     job.write_known(parts, complete, still_wanted)
                 _write_prompts(parts / PROMPTS, text, snapshot)
-                if record is not None:
-                    _write_replay(parts / REPLAY, text, snapshot, record())
+                if (actions := record()) is not None:
+                    _write_replay(parts / REPLAY, text, snapshot, actions)
                 _put_in_place(parts, folder, labels, known)
                 for name, words in (texts or {}).items():
                     write_text(folder / name, words)

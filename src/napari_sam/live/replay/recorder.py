@@ -16,10 +16,12 @@ from napari_sam.live.disk.kept.entries import Packed
 from napari_sam.live.disk.snapshot import Snapshot
 from napari_sam.live.replay import text
 from napari_sam.live.source import Source
+from napari_sam.live.threads import say
 from napari_sam.models.runtime import lane_threads, stand_back
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     from pydantic import BaseModel
 
@@ -36,9 +38,16 @@ class Recorder:
 
     One thread tells it what is done, which costs that thread nothing; another one
     makes text of it. What was done is in memory until it is written, compressed.
+
+    Parameters
+    ----------
+    failed : callable
+        Is called with one line for people when something cannot be written down, on
+        any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failed: Callable[[str], None] = _log.warning) -> None:
+        self._failed = failed
         self._worker: ThreadPoolExecutor | None = None
         self.clear()
 
@@ -47,6 +56,7 @@ class Recorder:
         self.close()
         self._lines: list[str] = []
         self._trouble: list[Exception] = []
+        self._last: Future[None] | None = None
         self._count = 0
         self._numbers: WeakKeyDictionary[Change, int] = WeakKeyDictionary()
         self._source: Source | None = None
@@ -102,37 +112,42 @@ class Recorder:
         """How many actions there were so far."""
         return self._count
 
-    def lines(self, count: int) -> Iterator[str]:
-        """Return the first actions as text; waits for it, on any thread.
+    def until_now(self) -> Callable[[], Sequence[str] | None]:
+        """Return a function that gives what was done until now, as text.
 
-        Raises
-        ------
-        ReplayError
-            If something could not be written down.
+        It may be called on any thread, and may wait; where something could not be
+        written down it returns None.
         """
-        lines, trouble, worker = self._lines, self._trouble, self._worker
-        if worker is not None:
-            worker.submit(lambda: None).result()
-        if trouble:
-            raise text.ReplayError(f"what was done was not recorded: {trouble[0]}")
-        return iter(lines[:count])
+        lines, trouble = self._lines, self._trouble
+        last, count = self._last, self._count
+
+        def text_of_it() -> Sequence[str] | None:
+            if last is not None:
+                last.result()
+            return None if trouble else lines[:count]
+
+        return text_of_it
 
     def _add(self, make: Callable[[], BaseModel]) -> None:
-        lines, trouble = self._lines, self._trouble
+        lines, trouble, failed = self._lines, self._trouble, self._failed
 
         def work() -> None:
+            if trouble:
+                return
             try:
                 lines.append(text.line_of(make()))
-            except Exception as error:
-                _log.exception("an action cannot be recorded")
+            except Exception as error:  # the labels are worth more
                 trouble.append(error)
+                failed(
+                    f"what you do is not recorded for napari-sam replay: {say(error)}"
+                )
 
         if self._worker is None:
             self._worker = ThreadPoolExecutor(
                 1, "napari-sam record", initializer=stand_back
             )
         self._count += 1
-        self._worker.submit(work)
+        self._last = self._worker.submit(work)
 
 
 def _see(source: Source) -> text.See:
