@@ -35,9 +35,10 @@ def replay(
 ) -> None:
     """Do again what was done by hand in napari, without a window.
 
-    Asks the same model the same, keeps the same candidates, and writes the same strokes
-    and edits. Exit code 0: the labels equal those that were saved, to the pixel; 1: they
-    do not, and the first action that differs is named; 2: it cannot be done.
+    Asks the same model the same, keeps the same candidates, and writes the same
+    strokes and edits. Exit code 0: the labels equal those that were saved, to the
+    pixel; 1: they do not, and the first action that differs is named; 2: it cannot be
+    done.
     """
     from napari_sam.live.replay.player import play
     from napari_sam.live.replay.text import REPLAY, read_replay

@@ -51,6 +51,11 @@ class Desk:
         return folder / "replay.toml"
 
 
+@pytest.fixture(scope="session")
+def new_desk():
+    return Desk
+
+
 @pytest.fixture
 def image(tmp_path, frames):
     path = tmp_path / "nuclei.tif"

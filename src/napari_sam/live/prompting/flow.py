@@ -161,7 +161,7 @@ class Flow:
         self._flush()
 
     def _note_answer(self, index: Index, answered: Answered) -> int:
-        """Number an answer, and tell what was asked; `_give_up` answers nothing."""
+        """Count an answer, and tell what was asked; `_give_up` answers nothing."""
         model, source = self._engine.model, self.source
         if model is None or source is None:
             return self._answers

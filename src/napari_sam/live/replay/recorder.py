@@ -62,7 +62,7 @@ class Recorder:
         self._source: Source | None = None
         self._model: tuple[object, ...] = ()
         self._base: Snapshot | None = None
-        self._store: Objects | None = None  # not yet written down
+        self._begun: tuple[str, int] | None = None  # not yet written down
 
     def close(self) -> None:
         """Take nothing more."""
@@ -72,7 +72,8 @@ class Recorder:
 
     def attach(self, store: Objects) -> None:
         """Objects go to these labels from now on; they are looked at with the first."""
-        self._store = store
+        dtype = np.dtype(store.labels.dtype).newbyteorder("<").str
+        self._begun = dtype, store.next_id
         self._base = Snapshot(store) if store.records else None
 
     def answered(self, together: Together) -> None:
@@ -91,11 +92,9 @@ class Recorder:
         """Take an edit, or the reverse of one that is taken back."""
         if self._base is not None:
             self._base.changed(change)
-        if self._store is not None:
-            labels = self._store.labels
-            dtype = np.dtype(labels.dtype).newbyteorder("<").str
-            next_id, self._store = self._store.next_id, None
-            self._add(partial(_labels, dtype, next_id, self._base))
+        if self._begun is not None:
+            self._add(partial(_labels, *self._begun, self._base))
+            self._begun = None
         number = self._numbers.get(change)
         if number is not None:
             self._add(partial(text.Redo, action=number))

@@ -292,27 +292,27 @@ def _value(value: object) -> str:
 
 
 def _message(error: ValidationError) -> str:
-    """Say what is wrong first, and where."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    where = [part for part in first["loc"] if part not in _words()]
-    outer = " ".join(
-        f"number {part}" if isinstance(part, int) else str(part) for part in where[:-1]
-    )
-    name = str(where[-1]) if where else ""
-    at = f"[{outer}] " if outer else ""
-    if first["type"] == "extra_forbidden":
-        known = {name: None for kind in (*_KINDS, Replay) for name in kind.model_fields}
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f": did you mean {close[0]}?" if close else ""
-        return f"{at}there is no setting {name}{hint}"
+    """Say what is wrong first, and where; a word that is not known says most."""
+    errors = error.errors(include_url=False, include_context=False)
+    strange = [one for one in errors if one["type"] == "extra_forbidden"]
+    first = (strange or errors)[0]
+    # pydantic adds which kind of action it took it for.
+    kinds = {kind.model_fields["do"].default for kind in _KINDS}
+    where = [
+        f"number {part}" if isinstance(part, int) else part
+        for part in first["loc"]
+        if part not in kinds
+    ]
+    name = where.pop() if first["type"] in ("extra_forbidden", "missing") else ""
+    at = f"[{' '.join(where)}] " if where else ""
     if first["type"] == "missing":
         return f"{at}{name} is missing"
-    return f"{at}{name}: {' '.join(first['msg'].split())}"
-
-
-def _words() -> set[object]:
-    """Return what pydantic adds to a place: which kind of action it took it for."""
-    return {kind.model_fields["do"].default for kind in _KINDS}
+    if not strange:
+        return at + " ".join(first["msg"].split())
+    known = {name: None for kind in (*_KINDS, Replay) for name in kind.model_fields}
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f": did you mean {close[0]}?" if close else ""
+    return f"{at}there is no setting {name}{hint}"
 
 
 def checksum(parts: Iterable[tuple[Index, tuple[int, ...], npt.NDArray[Any]]]) -> str:
