@@ -204,8 +204,9 @@ def test_the_first_action_that_differs_is_named(file, replayed, tmp_path):
     file.write_text(moved)
     done = replayed(file, "--output", tmp_path / "again.tif")
     assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "the first that differs is action 4 (object 1): it has other pixels" in line
+    first, last = done.stderr.splitlines()
+    assert "differently is action 4 (object 1): it has other pixels" in first
+    assert last == "the labels are not those that were saved"
     assert tifffile.imread(tmp_path / "again.tif")[0, 62, 77] == 1
 
 

@@ -1,9 +1,12 @@
 """Two hundred things that a person does, done again by the command."""
 
+from collections import Counter
+
 import numpy as np
 import tifffile
 
 from napari_sam.live.labels.access import pixels
+from napari_sam.live.replay.text import read_replay
 from napari_sam.live.values import Rule
 from napari_sam.types import Mask
 
@@ -16,9 +19,13 @@ class Person:
         self.answered, self.random = answered, np.random.default_rng(seed)
         self.done = {}
 
-    def work(self, until):
+    def work(self, many):
+        """Go on until labels were changed, or that was taken back, so often."""
         ways = [name for name in dir(self) if name.startswith("do_")]
-        while self.desk.recorder.count < until:
+        seen = []
+        take = self.session.on_change
+        self.session.on_change = lambda change: (seen.append(change), take(change))
+        while len(seen) < many:
             way = ways[self.random.integers(len(ways))]
             if getattr(self, way)() is not False:
                 self.done[way] = self.done.get(way, 0) + 1
@@ -99,7 +106,7 @@ class Person:
         self.session.rule = list(Rule)[self.random.integers(3)]
 
     def do_contrast(self):
-        high = float(self.random.uniform(150, 250))
+        high = float(self.desk.source.data.max() * self.random.uniform(0.5, 1))
         self.session.see(self.desk.source.seen(ranges=[(0.0, high)]))
 
     def do_delete(self):
@@ -142,13 +149,15 @@ class Person:
         return True
 
     def do_undo(self):
-        for _ in range(int(self.random.integers(1, 5))):
+        for _ in range(int(self.random.integers(1, 3))):
             self.session.undo()
 
     def do_redo(self):
-        self.session.undo()
-        self.session.undo()
-        self.session.redo()
+        """Of clicks and drops, too, which are steps like others."""
+        for _ in range(5):
+            self.session.undo()
+        for _ in range(4):
+            self.session.redo()
 
     def edit(self, change):
         if not hasattr(change, "patches"):
@@ -161,15 +170,14 @@ def test_two_hundred_actions_give_the_same_labels(
     desk, pump, draw, answered, tmp_path, replayed
 ):
     person = Person(desk, pump, draw, answered, seed=8)
-    person.work(until=300)
+    person.work(200)
     assert len(person.done) == sum(name.startswith("do_") for name in dir(person))
     assert len(desk.session.store.records) > 4
     labels = desk.labels.copy()
     file = desk.save(tmp_path / "saved")
-    text = file.read_text()
-    for kind in ("see", "model", "ask", "keep", "edit", "undo", "redo", "labels"):
-        assert f'\ndo = "{kind}"\n' in text
-    assert sum(text.count(f'"{kind}"') for kind in ("keep", "edit", "undo")) >= 200 - 60
+    kinds = Counter(action.do for action in read_replay(file).actions)
+    assert min(kinds[kind] for kind in ("see", "ask", "keep", "undo", "redo")) > 5
+    assert sum(kinds[kind] for kind in ("keep", "edit", "undo", "redo")) >= 200
     again = tmp_path / "again.tif"
     done = replayed(file, "--output", again)
     assert (done.returncode, done.stderr) == (0, "")

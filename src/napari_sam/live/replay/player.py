@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -222,9 +221,7 @@ def _planes(store: LabelStore) -> Iterator[npt.NDArray[Any]]:
 
 
 def _load(path: Path, device: str, said: Model) -> PromptableModel:
-    """Load a model as it was, with as many threads; refuse other weights."""
-    # Before torch comes in, which counts then.
-    os.environ["OMP_NUM_THREADS"] = str(max(1, said.threads))
+    """Load a model where it ran; refuse other weights."""
     from napari_sam.models.catalog import load_model
 
     model = load_model(said.model, device or said.device)

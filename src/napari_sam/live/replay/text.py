@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+)
 
 from napari_sam.live.disk.kept.entries import Packed
 from napari_sam.live.disk.kept.saved import ImageText
@@ -127,7 +134,7 @@ class Model(_Strict):
     version: str
     sha256: str
     device: str
-    threads: NonNegativeInt
+    threads: PositiveInt
 
 
 class Question(_Strict):
@@ -222,6 +229,12 @@ class Replay(_Strict):
     image: ImageText
     labels_sha256: str
     actions: tuple[Action, ...] = ()
+
+    @property
+    def threads(self) -> int | None:
+        """With how many threads models ran; None where none did."""
+        models = (one for one in self.actions if isinstance(one, Model))
+        return next((one.threads for one in models), None)
 
 
 def digest(planes: Iterable[npt.NDArray[Any]]) -> str:
