@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,7 @@ def replay(
         images=[Path(one) for one in split(image or "")],
         device=device,
         overwrite=overwrite,
+        progress=_show if sys.stderr.isatty() else _quiet,
     )
     typer.echo(
         f"{played.actions} actions done again: {played.objects} objects are in "
@@ -67,3 +69,11 @@ def replay(
         say("the labels are not those that were saved")
         raise typer.Exit(1)
     typer.echo("the labels equal those that were saved, to the pixel")
+
+
+def _show(done: int, of: int) -> None:
+    typer.echo(f"\r{done} of {of} actions", nl=done == of, err=True)
+
+
+def _quiet(done: int, of: int) -> None:
+    pass

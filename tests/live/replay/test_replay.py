@@ -168,6 +168,8 @@ def test_an_image_that_has_changed(file, image, replayed, frames):
         ("answer = [1, 0]", "answer = [9, 0]", "there is no question 9 before it"),
         ("answer = [1, 0]", "answer = [1, 5]", "of question 5 of answer 1"),
         ("refines = [2,", "refines = [3,", "goes on with an answer that comes later"),
+        ("box = [21, 31, 44, 59]", "box = [21, 31, 21, 59]", "nothing in such a box"),
+        ("box = [21, 31, 44, 59]", "box = [21, 95, 44, 123]", "no part of the image"),
         ("[[actions]]\n", "[actions]]\n", "is damaged, it is not TOML"),
         ("index = [0]", "index = [9]", "cannot be done again"),
         ("index = [0]", "index = [-1]", "index"),
@@ -208,6 +210,25 @@ def test_the_first_action_that_differs_is_named(file, replayed, tmp_path):
     assert "differently is action 4 (object 1): it has other pixels" in first
     assert last == "the labels are not those that were saved"
     assert tifffile.imread(tmp_path / "again.tif")[0, 62, 77] == 1
+
+
+def test_what_differs_is_named_though_it_is_taken_back_later(
+    worked, pump, draw, answered, replayed, tmp_path
+):
+    session = worked.session
+    session.ask("c", (0,), draw.on(3))
+    pump.until(answered(session))
+    session.commit()
+    session.undo()
+    file = worked.save(tmp_path / "saved")
+    text = file.read_text()
+    # The click lies on the object that is there already, and adds nothing.
+    assert text.count("[62.0, 77.7]") == 1
+    file.write_text(text.replace("[62.0, 77.7]", "[58.6, 10.8]"))
+    done = replayed(file, "--output", tmp_path / "again.tif")
+    assert done.returncode == 0
+    (line,) = done.stderr.splitlines()
+    assert "(object 3): nothing was added" in line or "other pixels" in line
 
 
 def test_nothing_is_overwritten_unasked(file, replayed, tmp_path):

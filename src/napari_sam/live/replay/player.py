@@ -32,11 +32,13 @@ from napari_sam.records.labels import label_dtype, write_labels
 from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
-    from napari_sam.live.replay.text import Action, Replay
+    from napari_sam.live.labels.changes import IntBox
+    from napari_sam.live.replay.text import Action, Part, Replay
+    from napari_sam.live.values import Index
     from napari_sam.models.protocol import PromptableModel
 
 _SAYS: Final = "say with --image where it is"
@@ -144,6 +146,7 @@ class _Player:
         # What is taken back, or done again, later; the others need no memory.
         self._wanted = {a.action for a in replay.actions if isinstance(a, Undo | Redo)}
         self._changes: dict[int, Change] = {}
+        self._refused: set[int] = set()
 
     def do(self, number: int, action: Action) -> None:
         try:
@@ -154,6 +157,7 @@ class _Player:
                 f"{error}"
             ) from error
         if isinstance(change, Refusal):
+            self._refused.add(number)
             self._differ(number, action, change.text)
             return
         if isinstance(action, Keep) and change and wrote(change) != action.wrote:
@@ -180,8 +184,9 @@ class _Player:
             case Keep():
                 return self._keep(action)
             case Edit():
-                parts = ((p.index, p.box, p.array(self._dtype)) for p in action.parts)
-                return self.store.write(parts, action.what)
+                return self.store.write(self._pixels(action.parts), action.what)
+            case Undo() | Redo() if action.action in self._refused:
+                pass  # it was named already
             case Undo():
                 self.store.undo(self._change(action.action))
             case Redo():
@@ -192,8 +197,16 @@ class _Player:
         self._dtype = action.dtype
         labels = new_labels(self._shape, dtype=self._dtype)
         self.store = LabelStore(labels, next_id=action.next_id)
-        parts = ((p.index, p.box, p.array(self._dtype)) for p in action.parts)
-        self.store.write(parts, "Begin")
+        self.store.write(self._pixels(action.parts), "Begin")
+
+    def _pixels(
+        self, parts: Iterable[Part]
+    ) -> Iterator[tuple[Index, IntBox, npt.NDArray[Any]]]:
+        height, width = self._shape[-2:]
+        for part in parts:
+            if part.box[2] > height or part.box[3] > width:
+                raise ReplayError(f"{part.box} is no part of the image")
+            yield part.index, part.box, part.array(self._dtype)
 
     def _keep(self, action: Keep) -> Change | Refusal:
         answer, place = action.answer

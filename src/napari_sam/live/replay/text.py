@@ -32,6 +32,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveInt,
     ValidationError,
+    field_validator,
 )
 
 from napari_sam.live.disk.kept.entries import Packed
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from napari_sam.live.labels.changes import IntBox
     from napari_sam.live.values import Index
 
 REPLAY: Final = "replay.toml"
@@ -74,6 +76,13 @@ class Part(_Strict):
     index: Place
     box: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt, NonNegativeInt]
     pixels: str
+
+    @field_validator("box")
+    @classmethod
+    def _has_area(cls, box: IntBox) -> IntBox:
+        if box[0] >= box[2] or box[1] >= box[3]:
+            raise ValueError("there is nothing in such a box")
+        return box
 
     @classmethod
     def of(cls, packed: Packed) -> Part:
