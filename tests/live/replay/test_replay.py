@@ -1,5 +1,8 @@
 """What is recorded in between, what is refused, and what is said about it."""
 
+import time
+from contextlib import closing
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,6 +13,7 @@ from napari_sam.live.replay.text import read_replay
 from napari_sam.live.source import Source
 from napari_sam.live.values import Rule
 from napari_sam.models import catalog
+from napari_sam.models.cache import EmbeddingCache
 from napari_sam.types import Mask
 
 
@@ -265,3 +269,25 @@ def test_an_older_record_goes_with_its_labels(worked, tmp_path):
     worked.recorder.until_now = lambda: lambda: None
     worked.save(tmp_path / "saved", overwrite=True)
     assert not file.exists()
+
+
+def test_slices_that_came_from_the_disk(
+    desk, pump, draw, answered, tmp_path, frames, replayed
+):
+    """They have half precision there, and were answered from that."""
+    with closing(EmbeddingCache(tmp_path / "cache", told=print)) as cache:
+        model = catalog.load_model("pocket", "cpu", cache=cache)
+        source = desk.source
+        model.prepare(source.plane((0,), source.contrast()), time.time())
+        desk.session.keep_in(cache)
+        for number in range(4):
+            desk.session.ask(number, (0,), draw.on(number))
+        pump.until(answered(desk.session))
+        desk.session.commit()
+        file = desk.save(tmp_path / "saved")
+        desk.session.close()
+    asked = [one for one in read_replay(file).actions if one.do == "ask"]
+    assert asked
+    assert all(one.rounded for one in asked)
+    done = replayed(file, "--output", tmp_path / "again.tif")
+    assert (done.returncode, done.stderr) == (0, "")

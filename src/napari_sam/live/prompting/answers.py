@@ -71,6 +71,8 @@ class Together:
     outline : int
         See `answer`.
     questions : tuple of Asked
+    rounded : bool
+        See `Embedding`.
     """
 
     number: int
@@ -80,6 +82,7 @@ class Together:
     model: ModelInfo
     outline: int
     questions: tuple[Asked, ...]
+    rounded: bool
 
 
 class Answering:

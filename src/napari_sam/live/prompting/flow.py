@@ -167,6 +167,8 @@ class Flow:
             return self._answers
         if any(answer.candidates is not None for _, answer in answered):
             self._answers += 1
+            prepared = self._planes.get(index)
+            seen = None if prepared is None else prepared.embedding
             self.on_answered(
                 Together(
                     self._answers,
@@ -176,6 +178,7 @@ class Flow:
                     model.info,
                     self.outline,
                     tuple(asked for asked, _ in answered),
+                    seen is not None and seen.rounded,
                 )
             )
         return self._answers

@@ -14,6 +14,7 @@ from napari_sam.live.prompting.asked import Asked
 from napari_sam.live.replay.text import ReplayError
 from napari_sam.live.values import Suggestion
 from napari_sam.models.lane import OwnLane, Priority
+from napari_sam.models.tiles import TiledModel
 from napari_sam.types import Mask, PromptError
 
 if TYPE_CHECKING:
@@ -133,13 +134,15 @@ class Answers:
 
     def _embedding(self, context: Context, model: PromptableModel) -> Embedding:
         index = context.ask.index
-        key = (context.reader, model, index)
+        key = (context.reader, model, index, context.ask.rounded)
         found = self._planes.get(key)
         if found is None:
             look = context.reader.look(index)
             if look.plane is None:
                 raise ReplayError(look.problem)
             found = self._run(model, partial(model.encode, look.plane))
+            if context.ask.rounded and isinstance(model, TiledModel):
+                found = self._run(model, partial(model.rounded, found))
             self._planes[key] = found
             if len(self._planes) > _PLANES:
                 self._planes.popitem(last=False)

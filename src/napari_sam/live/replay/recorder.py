@@ -178,6 +178,7 @@ def _ask(together: Together) -> text.Ask:
         answer=together.number,
         index=tuple(int(i) for i in together.index),
         outline=together.outline,
+        rounded=together.rounded,
         questions=tuple(map(_question, together.questions)),
     )
 

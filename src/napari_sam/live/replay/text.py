@@ -165,12 +165,24 @@ class Question(_Strict):
 
 
 class Ask(_Strict):
-    """Questions that were answered together."""
+    """Questions that were answered together.
+
+    Attributes
+    ----------
+    answer : int
+    index : tuple of int
+    outline : int
+        How many pixels looser outlines were wanted than the model draws them.
+    rounded : bool
+        The slice came from the disk, where numbers have half precision.
+    questions : tuple of Question
+    """
 
     do: Literal["ask"] = "ask"
     answer: NonNegativeInt
     index: Place
     outline: int = 0
+    rounded: bool = False
     questions: Annotated[tuple[Question, ...], Field(min_length=1)]
 
 
