@@ -14,7 +14,7 @@ from napari_sam.live.source import Source
 from napari_sam.live.values import Rule
 from napari_sam.models import catalog
 from napari_sam.models.cache import EmbeddingCache
-from napari_sam.types import Mask
+from napari_sam.types import Mask, Prompt
 
 
 @pytest.fixture
@@ -278,7 +278,17 @@ def test_slices_that_came_from_the_disk(
     with closing(EmbeddingCache(tmp_path / "cache", told=print)) as cache:
         model = catalog.load_model("pocket", "cpu", cache=cache)
         source = desk.source
-        model.prepare(source.plane((0,), source.contrast()), time.time())
+        plane = source.plane((0,), source.contrast())
+        model.prepare(plane, time.time())
+        plain = catalog.load_model("pocket", "cpu")
+        exact, kept = plain.encode(plane), model.encode(plane)
+        prompt = Prompt(points=[draw.nuclei[1]], labels=[1])
+        scores = [
+            plain.decode(one, [prompt])[0].best.score
+            for one in (kept, plain.rounded(exact))
+        ]
+        assert (kept.rounded, exact.rounded) == (True, False)
+        assert scores[0] == scores[1]
         desk.session.keep_in(cache)
         for number in range(4):
             desk.session.ask(number, (0,), draw.on(number))
