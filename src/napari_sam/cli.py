@@ -30,6 +30,7 @@ from napari_sam.cli_common import (
 )
 from napari_sam.cli_labels import evaluate, export, status
 from napari_sam.cli_models import models_app
+from napari_sam.cli_replay import replay
 from napari_sam.cli_report import report
 from napari_sam.cli_say import fail, say
 from napari_sam.cli_workers import (
@@ -440,6 +441,7 @@ def prepare(
 
 app.command()(status)
 app.command()(report)
+app.command()(replay)
 app.command()(export)
 app.command()(evaluate)
 

@@ -276,11 +276,22 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """A plane as one model sees it: a list of tiles (one for a small plane)."""
+    """A plane as one model sees it: a list of tiles (one for a small plane).
+
+    Attributes
+    ----------
+    model : str
+        Hash of its weights.
+    shape : tuple of int
+    tiles : tuple of Tile
+    rounded : bool
+        The features are as they are kept on a disk; never said of large planes.
+    """
 
     model: str
     shape: tuple[int, int]
     tiles: tuple[Tile, ...]
+    rounded: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -88,6 +88,30 @@ class ObjectRecord:
     prompts: tuple[PlaneMarks, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Which candidate became an object, or a part of one.
+
+    Attributes
+    ----------
+    answer : (number, place)
+        Of the answer in the session, and of the question among those that were
+        answered together.
+    choice : int
+        Of its candidates.
+    object_id : int
+    joins : bool
+        The pixels that the object had on this plane stayed its own, too.
+    rule : Rule
+    """
+
+    answer: tuple[int, int]
+    choice: int
+    object_id: int
+    joins: bool
+    rule: Rule
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Suggestion:
     """An object that is being prompted and not committed yet.

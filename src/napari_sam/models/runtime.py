@@ -125,6 +125,12 @@ def use_threads(count: int) -> None:
     import_torch().set_num_threads(count)
 
 
+def lane_threads() -> int:
+    """Return how many threads a lane computes with on the processor."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    return int(chosen) if chosen.isdecimal() else max(1, usable_cores() - 1)
+
+
 def usable_cores() -> int:
     """Return how many cores this process may keep busy.
 

@@ -35,13 +35,14 @@ from napari_sam.live.disk.kept.saved import (
 from napari_sam.live.disk.kept.sheet import Sheet
 from napari_sam.live.disk.kept.written import prompts_to_json
 from napari_sam.live.proofreading.progress_text import progress_to_json
+from napari_sam.live.replay.text import REPLAY, digest, text_of
 from napari_sam.records.files import atomic_file, explained, sync_folder, write_text
 from napari_sam.records.labels import PixelSize, label_dtype, write_labels
 from napari_sam.records.work import FOLDER
 from napari_sam.types import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -96,7 +97,11 @@ def existing(folder: Path, image: ImageText) -> Path | None:
                 "choose another folder"
             )
         return folder / PROMPTS
-    for place in (folder / TABLE, _labels_path(folder, image, None)):
+    for place in (
+        folder / TABLE,
+        folder / REPLAY,
+        _labels_path(folder, image, None),
+    ):
         if place.exists():
             raise SaveError(f"{place} was not saved here: choose another folder")
     return None
@@ -113,6 +118,7 @@ def save(
     complete: Progress | None = None,
     texts: Mapping[str, str] | None = None,
     more: Mapping[str, Mapping[int, Any]] | None = None,
+    record: Callable[[], Iterable[str] | None] = lambda: None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
     still_wanted: Callable[[], bool] = lambda: True,
@@ -142,6 +148,8 @@ def save(
         Small texts by the names of their files.
     more : mapping of str to mapping of int to value, optional
         Further columns of the table, by object.
+    record : callable, optional
+        Returns what was done, see `Recorder.until_now`; it goes into `replay.toml`.
     overwrite : bool
         An earlier save of the same image may be replaced.
     progress : callable
@@ -194,6 +202,8 @@ def save(
                 if complete is not None and partly:
                     job.write_known(parts, complete, still_wanted)
                 _write_prompts(parts / PROMPTS, text, snapshot)
+                if (actions := record()) is not None:
+                    _write_replay(parts / REPLAY, text, snapshot, actions)
                 _put_in_place(parts, folder, labels, known)
                 for name, words in (texts or {}).items():
                     write_text(folder / name, words)
@@ -305,12 +315,25 @@ def _write_prompts(path: Path, text: SavedText, snapshot: Snapshot) -> None:
         file.write(b"\n }\n}\n")
 
 
+def _write_replay(
+    path: Path, text: SavedText, snapshot: Snapshot, actions: Iterable[str]
+) -> None:
+    labels = digest(snapshot.plane(index) for index in snapshot.indices())
+    with atomic_file(path) as file:
+        for part in text_of(text.image, text.program, labels, actions):
+            file.write(part.encode())
+
+
 def _put_in_place(parts: Path, folder: Path, labels: Path, known: Path) -> None:
     labels.parent.mkdir(exist_ok=True)
     _put_known(parts / "known.tif", known)
     (parts / "labels.tif").replace(labels)
     (parts / TABLE).replace(folder / TABLE)
     (parts / PROMPTS).replace(folder / PROMPTS)
+    if (parts / REPLAY).exists():
+        (parts / REPLAY).replace(folder / REPLAY)
+    else:  # an older one is of other labels
+        (folder / REPLAY).unlink(missing_ok=True)
     sync_folder(labels.parent)
     sync_folder(folder)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from napari_sam.live.labels.fresh import Fresh
-    from napari_sam.live.values import Index, ObjectRecord
+    from napari_sam.live.values import Index, ObjectRecord, Origin
 
 IntBox: TypeAlias = tuple[int, int, int, int]
 
@@ -117,7 +117,7 @@ class Patch:
         return patch
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Change:
     """One edit of labels and records, both ways.
 
@@ -133,6 +133,10 @@ class Change:
         For people, for example "Add object 12".
     fresh : Fresh or None
         The same pixels, where it is about new objects on background.
+    origin : Origin or None
+        Which suggestion it has made an object of, if that is what it did.
+    back : Change or None
+        The edit that this one takes back.
     """
 
     patches: Sequence[Patch]
@@ -140,6 +144,8 @@ class Change:
     records_after: Mapping[int, ObjectRecord | None]
     what: str
     fresh: Fresh | None = None
+    origin: Origin | None = None
+    back: Change | None = None
 
     @property
     def nbytes(self) -> int:
@@ -177,6 +183,7 @@ class Change:
             self.records_before,
             f"Undo: {self.what}",
             None if self.fresh is None else self.fresh.reverse(),
+            back=self,
         )
 
 

@@ -320,10 +320,26 @@ class LabelStore(Objects):
             pen.write(index, box, after)
         if not pen.patches:
             return None
-        for number in pen.touched & self.extents.keys() - self.records.keys():
-            pen.describe(ObjectRecord(number, **about))
-            self._use(number)
+        self._describe_new(pen, about)
         return pen.done("Paint")
+
+    def write(
+        self, parts: Iterable[tuple[Index, IntBox, npt.NDArray[Any]]], what: str
+    ) -> Change:
+        """Write pixels as they are known already, in their order, as one edit.
+
+        Parameters
+        ----------
+        parts : iterable of (index, box, pixels)
+            Objects that are new get a record without anything in it.
+        what : str
+            For people.
+        """
+        pen = self._pen()
+        for index, box, after in parts:
+            pen.write(self._checked(index), box, after)
+        self._describe_new(pen, {})
+        return pen.done(what)
 
     def undo(self, change: Change) -> None:
         """Take an edit back. Its ids stay used up."""
@@ -336,6 +352,11 @@ class LabelStore(Objects):
     def redo_all(self, changes: Iterable[Change]) -> None:
         """Do several edits again in their order; many new objects at once."""
         put_all(self.labels, self._extents, self._records, changes)
+
+    def _describe_new(self, pen: Pen, about: Mapping[str, Any]) -> None:
+        for number in pen.touched & self.extents.keys() - self.records.keys():
+            pen.describe(ObjectRecord(number, **about))
+            self._use(number)
 
     def _pen(self) -> Pen:
         return Pen(self.labels, self._extents, self._records)

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_sam.live.prompting.asked import Asked
+    from napari_sam.live.source import Source
     from napari_sam.live.values import Index
     from napari_sam.models.lane import LaneHandle, Request
-    from napari_sam.models.protocol import PromptableModel
+    from napari_sam.models.protocol import ModelInfo, PromptableModel
     from napari_sam.types import Embedding, Prompt
 
 # Two masks that overlap more than this look the same to a person.
@@ -51,6 +52,37 @@ class Answer:
 
 
 Answered = list[tuple["Asked", Answer]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """Questions that a model has answered together: all that the answers depend on.
+
+    Attributes
+    ----------
+    number : int
+        Of this answer in the session.
+    source : Source
+    index : tuple of int
+        The plane.
+    chosen : str
+        What the model was asked for by: its name, or the path of its file.
+    model : ModelInfo
+    outline : int
+        See `answer`.
+    questions : tuple of Asked
+    rounded : bool
+        See `Embedding`.
+    """
+
+    number: int
+    source: Source
+    index: Index
+    chosen: str
+    model: ModelInfo
+    outline: int
+    questions: tuple[Asked, ...]
+    rounded: bool
 
 
 class Answering:

@@ -44,6 +44,10 @@ class Asked:
     drawn : tuple of Mask
         The candidates as the model draws them, without a person's wish for looser
         or tighter outlines; none where they are `base`.
+    answer : (number, place) or None
+        Which answer of the session the candidates are, see `Origin`.
+    refines : (number, place, choice) or None
+        Which candidate of which answer `previous` is; None where it is `base`.
     """
 
     shown: Suggestion
@@ -51,6 +55,8 @@ class Asked:
     base: Mask | None = None
     by: ModelInfo | None = None
     drawn: tuple[Mask, ...] = ()
+    answer: tuple[int, int] | None = None
+    refines: tuple[int, int, int] | None = None
 
     @property
     def index(self) -> Index:
@@ -78,7 +84,7 @@ class Asked:
         if not self.shown.marks:
             return self
         shown = replace(self.shown, waiting=True, error="")
-        return replace(self, shown=shown, previous=self.base)
+        return replace(self, shown=shown, previous=self.base, refines=None)
 
     def redrawn(self) -> Asked:
         """Return it to be answered once more, because outlines are wanted otherwise."""
@@ -92,19 +98,20 @@ class Asked:
         choice: int,
         by: ModelInfo,
         drawn: tuple[Mask, ...],
+        answer: tuple[int, int],
     ) -> Asked:
         """Return it with its answer."""
         shown = replace(
             self.shown, candidates=candidates, choice=choice, waiting=False, error=""
         )
-        return replace(self, shown=shown, by=by, drawn=drawn)
+        return replace(self, shown=shown, by=by, drawn=drawn, answer=answer)
 
     def failed(self, error: str) -> Asked:
         """Return it without an answer: an older one is not what was asked for."""
         shown = replace(
             self.shown, candidates=None, choice=0, waiting=False, error=error
         )
-        return replace(self, shown=shown, previous=None, drawn=())
+        return replace(self, shown=shown, previous=None, refines=None, drawn=())
 
     def turned(self, step: int) -> Asked | None:
         """Return it with another candidate shown; None where there is no other."""
@@ -118,6 +125,13 @@ class Asked:
     def refined(self) -> Mask | None:
         """What a correction starts from: what is shown, as the model draws it."""
         return self.drawn[self.shown.choice] if self.drawn else self.shown.mask
+
+    @property
+    def refined_is(self) -> tuple[int, int, int] | None:
+        """Which candidate of which answer `refined` is, where it is one."""
+        if not self.drawn or self.answer is None:
+            return None
+        return (*self.answer, self.shown.choice)
 
     @property
     def scale(self) -> float | None:
@@ -161,14 +175,17 @@ def ask(old: Asked | None, key: Key, index: Index, marks: tuple[Mark, ...]) -> A
     if old.index != index:
         return Asked(Suggestion(key, index, marks, object_id=old.shown.object_id))
     added = _added(old.shown.marks, marks)
-    if added is not None:
-        previous = old.previous if old.waiting else old.refined
-        if any(mark.positive and mark.kind in _AREAS for mark in added):
-            previous = None
-    else:
+    refines = None
+    if added is None:
         previous = old.base
+    elif any(mark.positive and mark.kind in _AREAS for mark in added):
+        previous = None
+    elif old.waiting:
+        previous, refines = old.previous, old.refines
+    else:
+        previous, refines = old.refined, old.refined_is
     shown = replace(old.shown, marks=marks, waiting=True, error="")
-    return replace(old, shown=shown, previous=previous)
+    return replace(old, shown=shown, previous=previous, refines=refines)
 
 
 def described(old: Mapping[Key, Asked | None], new: Mapping[Key, Asked | None]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from napari_sam.live.classes import ClassList
 from napari_sam.live.labels.changes import Change, Refusal
 from napari_sam.live.labels.history import History
-from napari_sam.live.prompting.answers import Answer, Answering, first_choice
+from napari_sam.live.prompting.answers import Answer, Answering, Together, first_choice
 from napari_sam.live.prompting.board import Board
 from napari_sam.live.prompting.commits import Commits, about, about_more
 from napari_sam.live.prompting.engine import Engine
@@ -21,7 +21,7 @@ from napari_sam.live.prompting.news import News
 from napari_sam.live.prompting.planes import Planes
 from napari_sam.live.prompting.state import Listener, Phase, Status
 from napari_sam.live.threads import say
-from napari_sam.live.values import Rule
+from napari_sam.live.values import Origin, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,8 +55,10 @@ class Flow:
         self.outline = 0
         self.history = History()
         self.on_change: Callable[[Change], None] = lambda change: None
+        self.on_answered: Callable[[Together], None] = lambda together: None
         self.on_kept: Callable[[int], None] = lambda number: None
         self.on_prepared: Callable[[str], None] = lambda problem: None
+        self._answers = 0
         self._needed: Index | None = None  # somebody else waits for this plane
         self._news = News()
         self._board = Board()
@@ -140,7 +142,8 @@ class Flow:
 
     def _answered(self, index: Index, answered: Answered) -> None:
         model, arrived = self._engine.model, []
-        for asked, answer in answered:
+        number = self._note_answer(index, answered)
+        for place, (asked, answer) in enumerate(answered):
             key = asked.shown.key
             if self._board.get(key) is not asked:
                 continue  # something else was said in the meantime
@@ -149,13 +152,36 @@ class Flow:
             else:
                 choice = first_choice(answer.candidates, self.preferred_scale)
                 now = asked.answered(
-                    answer.candidates, choice, model.info, answer.drawn
+                    answer.candidates, choice, model.info, answer.drawn, (number, place)
                 )
             self._board.update(now)
             self._news.redraw([now])
             arrived.append(key)
         self._commits.arrived(arrived)
         self._flush()
+
+    def _note_answer(self, index: Index, answered: Answered) -> int:
+        """Count an answer, and tell what was asked; `_give_up` answers nothing."""
+        model, source = self._engine.model, self.source
+        if model is None or source is None:
+            return self._answers
+        if any(answer.candidates is not None for _, answer in answered):
+            self._answers += 1
+            prepared = self._planes.get(index)
+            seen = None if prepared is None else prepared.embedding
+            self.on_answered(
+                Together(
+                    self._answers,
+                    source,
+                    index,
+                    self._engine.name,
+                    model.info,
+                    self.outline,
+                    tuple(asked for asked, _ in answered),
+                    seen is not None and seen.rounded,
+                )
+            )
+        return self._answers
 
     def _go_on(self) -> None:
         """Load a model if there is none, and forget what went wrong."""
@@ -278,6 +304,9 @@ class Flow:
         if isinstance(change, Change):
             if joins:
                 change = replace(change, what=f"Add to object {number}")
+            if asked.answer is not None:
+                origin = Origin(asked.answer, shown.choice, number, joins, self.rule)
+                change = replace(change, origin=origin)
             self._news.changes.append(change)
             self._news.kept = number
         return change

@@ -74,6 +74,8 @@ class Session(Listing):
         How many pixels looser than the model draws them outlines are suggested.
     on_change : callable
         Gets every edit of labels and records, and the reverse of what is undone.
+    on_answered : callable
+        Gets every question that a model has answered, before what follows from it.
     on_kept : callable
         Is told which object a person has kept, or added to, last.
     on_prepared : callable

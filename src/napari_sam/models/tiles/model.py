@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -177,6 +177,12 @@ class TiledModel(ABC):
             self.info.sha256, plane.shape, tiles, plane=plane, grid=grid
         )
 
+    def rounded(self, embedding: Embedding) -> Embedding:
+        """Return a plane in one piece as it would come from the cache."""
+        (tile,) = embedding.tiles
+        features = self._unpack(self._pack(tile.features))
+        return replace(embedding, tiles=(Tile(tile.box, features),), rounded=True)
+
     def encode_batch(self, images: Sequence[Plane]) -> list[Embedding]:
         """Encode several planes, one after the other: they may differ in size."""
         return [self.encode(image) for image in images]
@@ -304,27 +310,31 @@ class TiledModel(ABC):
         return tile.features
 
     def _whole(self, view: View, shape: tuple[int, int]) -> Embedding:
-        tile = Tile((0, 0, *shape), self._seen(view))
-        return Embedding(self.info.sha256, shape, (tile,))
+        features, rounded = self._seen(view)
+        tile = Tile((0, 0, *shape), features)
+        return Embedding(self.info.sha256, shape, (tile,), rounded)
 
-    def _seen(self, view: View) -> Any:
-        """Return the features of a piece, from the cache where they are there."""
+    def _seen(self, view: View) -> tuple[Any, bool]:
+        """Return the features of a piece, from the cache where they are there.
+
+        Also whether they are as the cache has them.
+        """
         cache = self.cache
         if cache is None or not self.way:
-            return self._look(view)
+            return self._look(view), False
         key = self._key(view)
         packed = cache.get(key)
         if packed is not None:
-            return self._unpack(packed)
+            return self._unpack(packed), True
         begun = time.monotonic()
         features = self._look(view)
         seconds = time.monotonic() - begun
         if not cache.takes(seconds):
-            return features
+            return features, False
         packed = self._pack(features)
         cache.put(key, packed)
         # As they will be read, so that the same is answered today and tomorrow.
-        return self._unpack(packed)
+        return self._unpack(packed), True
 
     def _key(self, view: View) -> str:
         return key_of(

@@ -130,6 +130,7 @@ class Bridge:
         self.touch = Touch(self.session, lambda: self.desk, self._noticed)
         self.keeper = Keeper(self._threads, post, told.left_found, self._noticed)
         self.session.on_change = self.keeper.changed
+        self.session.on_answered = self.keeper.recorder.answered
         self.session.on_kept = self._kept
         self.places = Places(self, self._threads, post, told)
         self.standing = Standing(self, viewer, post, told)

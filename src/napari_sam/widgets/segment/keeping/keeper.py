@@ -15,6 +15,7 @@ from napari_sam.live.labels.changes import Change
 from napari_sam.live.labels.store import LabelStore
 from napari_sam.live.proofreading.progress import begun
 from napari_sam.live.proofreading.progress_file import read_progress
+from napari_sam.live.replay.recorder import Recorder
 from napari_sam.live.threads import Threads, say
 from napari_sam.records.ondisk.array import DiskLabels
 from napari_sam.types import NapariSamError
@@ -57,6 +58,8 @@ class Keeper:
         What is complete of the image; `mark` sets it.
     classes : ClassList
         What the classes of objects are called.
+    recorder : Recorder
+        Knows what was done, so that it can be done again.
     began : callable
         Is called when there is a `folder`.
     """
@@ -80,6 +83,7 @@ class Keeper:
         self._based = False  # there were objects before the first edit
         self.progress: Progress | None = None
         self.classes = ClassList()
+        self.recorder = Recorder(self._tell)
         self.began: Callable[[], None] = lambda: None
 
     @property
@@ -110,6 +114,7 @@ class Keeper:
             Where objects that are in the viewer were kept: they are not offered.
         """
         self.leave()
+        self.recorder.clear()
         self._source, self._known = source, known
         self._use(store)
         look = self._look = Look(source, path_of(image))
@@ -147,6 +152,7 @@ class Keeper:
 
     def _use(self, store: LabelStore, progress: Progress | None = None) -> None:
         self._store, self._based = store, bool(store.records)
+        self.recorder.attach(store)
         if isinstance(store.labels, DiskLabels):
             store.labels.failed = self._tell
         self.progress = progress or begun(store.labels.shape, store.extents.values())
@@ -171,12 +177,14 @@ class Keeper:
     def leave(self) -> None:
         """Keep nothing any more; what was done is kept."""
         self._end()
+        self.recorder.close()
         self._source = self._look = None
         self._store = self._known = self.progress = None
         self._print = ""
 
     def changed(self, change: Change) -> None:
         """Keep one more edit."""
+        self.recorder.changed(change)
         if self._snapshot is not None:
             self._snapshot.changed(change)
         writing = self._writing or self._begin()
@@ -250,6 +258,7 @@ class Keeper:
         sizes = pixel_size(image, source)
         position = 0 if writing is None else writing.journal.position
         progress, classes = self.progress, self.classes
+        record = self.recorder.until_now()
         snapshot = self._snapshot = Snapshot(store)
 
         def read(_: object) -> None:
@@ -266,6 +275,7 @@ class Keeper:
                 texts={CLASSES: to_text(classes)} if len(classes) else {},
                 more=more,
                 state=state,
+                record=record,
                 overwrite=overwrite,
             )
             self._threads.run("save", work, saved, not_saved)

@@ -1,0 +1,1 @@
+"""What was done by hand is written down, and done again without a window."""
