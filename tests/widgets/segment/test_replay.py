@@ -80,6 +80,8 @@ def test_what_was_clicked_on_a_file_is_done_again(
     layer = panel.bridge.desk.labels.layer
     layer.selected_label = 2
     layer.paint((0, 40, 60), 2)
+    history = panel.bridge.session.history
+    qtbot.waitUntil(lambda: history.undo_text == "Paint", timeout=ANSWER_MS)
     panel.bridge.undo()
     panel.bridge.undo()
     panel.bridge.redo()
