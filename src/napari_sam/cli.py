@@ -301,7 +301,7 @@ def annotate(
             workers=workers_of(workers, threads, scheduler),
             part=part_of(part),
         )
-    end(report)
+    end(report, part)
 
 
 @app.command("run")
@@ -358,7 +358,7 @@ def run_saved(
             workers=workers_of(workers, threads, scheduler),
             part=part_of(part),
         )
-    end(report)
+    end(report, part)
 
 
 @app.command()

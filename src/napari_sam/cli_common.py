@@ -55,7 +55,7 @@ FORMATS = (
 )
 
 
-def end(report: RunReport) -> None:
+def end(report: RunReport, part: str | None = None) -> None:
     """Say where results went, and end."""
     if report.stopped:
         say(f"error: {report.stopped}")
@@ -63,7 +63,8 @@ def end(report: RunReport) -> None:
     labels = f"{done} of {len(report.inputs)} images done: labels in "
     labels += str(report.output / "labels")
     if not report.inputs:
-        typer.echo(f"nothing to do in {report.output}: no image failed last time")
+        why = f"no image falls to part {part}" if part else "no image failed last time"
+        typer.echo(f"nothing to do in {report.output}: {why}")
     elif report.table is not None:
         typer.echo(f"{labels}, objects in {report.table}")
     elif report.left:

@@ -110,3 +110,13 @@ def test_what_does_not_go_together(write_discs, tmp_path, options, said):
     (line,) = ended.stderr.splitlines()
     assert said in line
     assert not output.exists()
+
+
+def test_a_part_may_have_nothing_to_do(write_discs, tmp_path):
+    image, output = write_discs("a.tif"), tmp_path / "out"
+    command = [*CLI, "annotate", str(image), "--output", str(output), *OPTIONS]
+    ended = subprocess.run(
+        [*command, "--part", "2/2"], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "no image falls to part 2/2" in ended.stdout

@@ -1,0 +1,140 @@
+"""What happens to images, folders and processes while a run is going on."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_sam.records.report import Progress
+from napari_sam.records.run import run
+from napari_sam.segment.recipe import Recipe
+
+Writer = Callable[..., Path]
+
+# The real command line; it waits at its second plane until it is told to go on.
+WAITING = """
+from napari_sam.cli import main
+from napari_sam.records.screen import Screen
+show = Screen.__call__
+def show_and_wait(self, event):
+    show(self, event)
+    if event.kind == "plane" and event.plane == 2:
+        print("ready", flush=True)
+        input()
+Screen.__call__ = show_and_wait
+main()
+"""
+
+
+def test_an_image_that_vanishes_meanwhile_fails_alone(
+    write_discs: Writer, tmp_path: Path, recipe: Recipe
+) -> None:
+    write_discs("in/a.tif")
+    gone = write_discs("in/b.tif")
+    write_discs("in/c.tif")
+    kept = tmp_path / "kept.tif"
+
+    def vanish(event: Progress) -> None:
+        if event.kind == "done" and event.image == "a.tif":
+            shutil.move(gone, kept)
+
+    output = tmp_path / "out"
+    report = run([tmp_path / "in"], output, recipe, progress=vanish)
+    assert [one.status for one in report.inputs] == ["done", "failed", "done"]
+    assert str(gone) in report.inputs[1].message
+    assert "\n" not in report.inputs[1].message
+    assert sorted(os.listdir(output / "labels")) == ["a.tif", "c.tif"]
+
+    shutil.move(kept, gone)
+    assert run([tmp_path / "in"], output, recipe).ok
+    assert sorted(os.listdir(output / "labels")) == ["a.tif", "b.tif", "c.tif"]
+
+
+def test_an_image_that_is_replaced_meanwhile_is_never_mixed(
+    write_discs: Writer, tmp_path: Path, recipe: Recipe
+) -> None:
+    image = write_discs("s.tif", (4, 64, 64), axes="ZYX")
+    other = write_discs("other.tif", (4, 64, 64), axes="ZYX")
+    tifffile.imwrite(
+        other,
+        tifffile.imread(other)[:, :, ::-1],
+        imagej=True,
+        metadata={"axes": "ZYX", "Info": "another"},
+    )
+    wanted = tmp_path / "wanted"
+    assert run([other], wanted, recipe).ok
+
+    def replace(event: Progress) -> None:
+        if event.kind == "plane" and event.plane == 2:
+            os.replace(other, image)
+
+    output = tmp_path / "out"
+    (first,) = run([image], output, recipe, progress=replace).inputs
+    assert first.status == "failed" and str(image) in first.message
+    assert "changed" in first.message
+    assert not list((output / "labels").glob("*"))
+    assert run([image], output, recipe).ok
+    np.testing.assert_array_equal(
+        tifffile.imread(output / "labels" / "s.tif"),
+        tifffile.imread(wanted / "labels" / "other.tif"),
+    )
+
+
+def test_a_very_long_name_of_many_alphabets(
+    write_discs: Writer, tmp_path: Path, recipe: Recipe
+) -> None:
+    # 250 bytes; a name may have 255.
+    name = "細胞核 Ø µ " + "x" * 230
+    image = write_discs(f"{name}.tif")
+    output = tmp_path / "out"
+    report = run([image], output, recipe)
+    assert report.ok, report.inputs
+    assert os.listdir(output / "labels") == [f"{name}.tif"]
+    assert name in (output / "objects.csv").read_text(encoding="utf-8")
+    assert run([image], output, recipe).inputs[0].status == "skipped"
+
+
+def status(output: Path) -> dict[str, Any]:
+    code = "from napari_sam.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status", "--json", str(output)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_state_of_a_run_that_is_going_on(
+    write_discs: Writer, tmp_path: Path
+) -> None:
+    write_discs("in/a.tif", (3, 64, 64), axes="ZYX")
+    write_discs("in/b.tif")
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", WAITING, "annotate", str(tmp_path / "in")]
+    command += ["--output", str(output), "--detector", "threshold", "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--link", "stack"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as going:
+        assert going.stdout is not None
+        assert going.stdout.readline() == "ready\n"
+        found = status(output)
+        assert found["running"]
+        assert found["begun"] == [{"image": "a.tif", "finished": 2, "planes": 3}]
+        going.communicate("\n")
+    assert going.returncode == 0
+    after = status(output)
+    assert not after["running"] and not after["begun"]
+    assert after["images"]["done"] == 2
