@@ -5,11 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tifffile
 
 from napari_sam.records.report import Progress
@@ -101,10 +102,10 @@ def test_a_very_long_name_of_many_alphabets(
     assert run([image], output, recipe).inputs[0].status == "skipped"
 
 
-def status(output: Path) -> dict[str, Any]:
+def status(output: Path, prefix: Sequence[str] = ()) -> dict[str, Any]:
     code = "from napari_sam.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", code, "status", "--json", str(output)],
+        [*prefix, sys.executable, "-c", code, "status", "--json", str(output)],
         capture_output=True,
         text=True,
         check=False,
@@ -138,3 +139,36 @@ def test_the_state_of_a_run_that_is_going_on(
     after = status(output)
     assert not after["running"] and not after["begun"]
     assert after["images"]["done"] == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no such mode there")
+def test_the_state_of_a_folder_that_must_not_be_written(
+    write_discs: Writer, tmp_path: Path, recipe: Recipe
+) -> None:
+    output = tmp_path / "out"
+    assert run([write_discs("a.tif")], output, recipe).ok
+    there = sorted(output.rglob("*"))
+    folders = [output, *(path for path in there if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o555)
+    try:
+        prefix: list[str] = []
+        if os.access(output, os.W_OK):  # an administrator; without that right then
+            prefix = ["setpriv", "--inh-caps=-dac_override"]
+            prefix += ["--bounding-set=-dac_override"]
+            if shutil.which("setpriv") is None or may_write(prefix, output):
+                pytest.skip("this user may write everywhere")
+        found = status(output, prefix)
+    finally:
+        for folder in folders:
+            folder.chmod(0o755)
+    assert found["images"]["done"] == 1 and not found["running"]
+    assert not found["notes"]  # it was read from the tables of the run
+    assert sorted(output.rglob("*")) == there
+
+
+def may_write(prefix: list[str], folder: Path) -> bool:
+    """Return whether a process can, or does not start at all."""
+    done = subprocess.run([*prefix, "test", "-w", folder], check=False)
+    started = subprocess.run([*prefix, "true"], check=False)
+    return done.returncode == 0 or started.returncode != 0

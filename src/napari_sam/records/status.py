@@ -131,6 +131,7 @@ def _copy(path: Path, ledger: Ledger, running: bool) -> None:
             place = f"{path.absolute().as_uri()}?{how}"
             with closing(sqlite3.connect(place, uri=True, timeout=30)) as source:
                 source.backup(ledger.db)
+            ledger.anew = False  # there were none at the first try
             ledger.check()
             return
         except sqlite3.Error:
