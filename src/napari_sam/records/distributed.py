@@ -160,6 +160,7 @@ def _connected(workers: Workers, run: str) -> Iterator[Client]:
         import dask
         from distributed import Client, LocalCluster
         from distributed.security import Security
+        from distributed.utils import silence_logging_cmgr
     except ImportError as error:
         raise WorkersError(
             f"more than one worker needs dask.distributed ({error}): "
@@ -188,6 +189,8 @@ def _connected(workers: Workers, run: str) -> Iterator[Client]:
     }
     with (
         dask.config.set(settings),
+        # The cluster's own `silence_logs` ends before its last connections do.
+        silence_logging_cmgr(logging.CRITICAL),
         tempfile.TemporaryDirectory(prefix="napari-sam-") as scratch,
         LocalCluster(
             n_workers=workers.count,
