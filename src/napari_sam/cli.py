@@ -33,6 +33,7 @@ from napari_sam.cli_models import models_app
 from napari_sam.cli_replay import replay
 from napari_sam.cli_report import report
 from napari_sam.cli_say import fail, say
+from napari_sam.cli_try import SeedOption, TryOption, try_and_end
 from napari_sam.cli_workers import (
     PartOption,
     SchedulerOption,
@@ -246,6 +247,8 @@ def annotate(
     threads: ThreadsOption = None,
     scheduler: SchedulerOption = None,
     part: PartOption = None,
+    tried: TryOption = None,
+    seed: SeedOption = 0,
 ) -> None:
     """Find all objects in images and write labels, plane by plane.
 
@@ -288,6 +291,8 @@ def annotate(
     except RecipeError as error:
         fail(with_dashes(str(error), list(Recipe.model_fields)))
     with interruptible(output), cache_in(cache) as kept, Screen() as screen:
+        if tried is not None:
+            try_and_end(inputs, output, recipe, tried, seed)
         report = run(
             inputs,
             output,
@@ -329,6 +334,8 @@ def run_saved(
     threads: ThreadsOption = None,
     scheduler: SchedulerOption = None,
     part: PartOption = None,
+    tried: TryOption = None,
+    seed: SeedOption = 0,
 ) -> None:
     """Do what saved settings say: the same images, options and weights.
 
@@ -345,6 +352,8 @@ def run_saved(
         recipe = recipe.model_copy(update={"device": device})
     place = Path(saved.output) if output is None else output
     with interruptible(place), Screen() as screen:
+        if tried is not None:
+            try_and_end(saved.inputs, place, recipe, tried, seed)
         report = run(
             saved.inputs,
             place,

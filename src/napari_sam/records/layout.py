@@ -14,7 +14,7 @@ from napari_sam.images import InputFile, find_inputs
 from napari_sam.records import formats
 from napari_sam.records.formats.base import PLANE_NAME, with_ending
 from napari_sam.records.formats.training import TrainingFolder, flat_name, owner_of
-from napari_sam.records.work import FOLDER
+from napari_sam.records.work import FOLDER, TRIAL
 from napari_sam.types import ImageError, NapariSamError, OutputError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def select_inputs(inputs: Sequence[str | Path], output: Path) -> list[InputFile]
     if not inside:
         return found
     named = {Path(given) for given in inputs}
-    ours = [place / name for name in ("labels", *formats.NAMES[1:], FOLDER)]
+    ours = [place / name for name in ("labels", *formats.NAMES[1:], FOLDER, TRIAL)]
     return [
         item
         for item in found

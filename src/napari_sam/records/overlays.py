@@ -119,6 +119,13 @@ def render(panel: Panel, size: Size) -> Image.Image:
     return picture.resize(size, Image.Resampling.LANCZOS)
 
 
+def fitted(shape: tuple[int, ...], side: int) -> Size:
+    """Return width and height of a picture of pixels whose longer side is `side`."""
+    height, width = shape[:2]
+    longer = max(height, width)
+    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
+
+
 def _outlines(labels: Labels, zoom: float) -> Iterator[Line]:
     """Yield the outlines of all objects as (x, y) in the enlarged picture."""
     for region in regionprops(labels.astype(np.int64, copy=False)):

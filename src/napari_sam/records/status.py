@@ -40,6 +40,38 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One input of a run.
+
+    Attributes
+    ----------
+    name : str
+        Its relative name without suffix, which its results have, too.
+    image : str
+        As in `objects.csv`.
+    path : str
+        Where it is; empty where nobody has tried it yet.
+    state : str
+        Of `STATES`.
+    finished : int
+        How many of its planes are.
+    planes, objects : int or None
+        None where that is not known yet.
+    error : str
+        Why it failed.
+    """
+
+    name: str
+    image: str
+    path: str
+    state: str
+    finished: int
+    planes: int | None
+    objects: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """How far the results in a folder are.
 
@@ -92,6 +124,14 @@ def read_status(output: str | Path) -> Status:
     OutputError
         If no run has written there, or what it wrote cannot be understood.
     """
+    return read_items(output)[0]
+
+
+def read_items(output: str | Path) -> tuple[Status, list[Item]]:
+    """Find out how far the results in a folder are, and each of its inputs.
+
+    As `read_status`; the inputs are in the order in which they are done.
+    """
     output = Path(output)
     space = Workspace(output)
     record = space.record()
@@ -105,7 +145,22 @@ def read_status(output: str | Path) -> Status:
         notes = _fill(ledger, space, record, whole)
         # Parts enter what they have done at their end only.
         notes = [] if running and not ledger.anew else notes
-        return _status(ledger.db, output, running, notes)
+        return _status(ledger.db, output, running, notes), _items(ledger.db)
+
+
+def _items(db: sqlite3.Connection) -> list[Item]:
+    finished = dict(
+        db.execute(
+            "SELECT input, count(*) FROM planes WHERE state = 'done' GROUP BY input"
+        )
+    )
+    return [
+        Item(name, image, path, state, finished.get(number, 0), planes, objects, error)
+        for number, name, image, path, state, planes, objects, error in db.execute(
+            "SELECT id, name, image, path, state, planes, objects, error FROM inputs "
+            "ORDER BY id"
+        )
+    ]
 
 
 def _fill(

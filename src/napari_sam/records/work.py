@@ -23,6 +23,7 @@ from napari_sam.segment.table import COLUMNS
 from napari_sam.types import OutputError
 
 FOLDER: Final = ".work"
+TRIAL: Final = "try"  # the folder of what was only tried
 _LOCK: Final = "lock"
 _INPUT: Final = ".input"
 _UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

@@ -16,7 +16,7 @@ from PIL import Image
 from napari_sam.images import open_image
 from napari_sam.images.planes import is_large
 from napari_sam.records.files import fingerprint
-from napari_sam.records.overlays import Panel, render
+from napari_sam.records.overlays import Panel, fitted, render
 from napari_sam.records.page.gather import label_axes
 from napari_sam.records.rings import pieces_of
 from napari_sam.records.sources import open_labels
@@ -175,7 +175,7 @@ class _View:
         height, width = labels.plane_shape
         step = -(-max(height, width) // (2 * _SIDE))
         pixels, ids = self._read(labels, (0, 0, height, width), step)
-        size = _fitted(ids.shape, min(_SIDE, 4 * max(ids.shape)))
+        size = fitted(ids.shape, min(_SIDE, 4 * max(ids.shape)))
         drawn = render(Panel(pixels, found=ids), size)
         return Picture(_jpeg(drawn, most), size)
 
@@ -186,7 +186,7 @@ class _View:
         pixels, ids = self._read(labels, box, -(-side // (2 * _CARD)))
         if not (ids == one.id).any():
             return Picture(note="its outline is not in the labels any more")
-        size = _fitted(ids.shape, _CARD)
+        size = fitted(ids.shape, _CARD)
         drawn = Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
         near = [n for n in np.unique(ids).tolist() if n not in (0, one.id)]
         return Picture(
@@ -227,13 +227,6 @@ def _around(box: IntBox, shape: tuple[int, int]) -> IntBox:
     top = min(max(0, (y0 + y1 - height) // 2), shape[0] - height)
     left = min(max(0, (x0 + x1 - width) // 2), shape[1] - width)
     return top, left, top + height, left + width
-
-
-def _fitted(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Return width and height of a picture whose longer side is `side`."""
-    height, width = shape
-    longer = max(height, width)
-    return max(1, round(width * side / longer)), max(1, round(height * side / longer))
 
 
 def _path(mask: BoolArray, size: tuple[int, int]) -> str:
