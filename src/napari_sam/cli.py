@@ -292,7 +292,7 @@ def annotate(
         fail(with_dashes(str(error), list(Recipe.model_fields)))
     with interruptible(output), cache_in(cache) as kept, Screen() as screen:
         if tried is not None:
-            try_and_end(inputs, output, recipe, tried, seed)
+            try_and_end(inputs, output, recipe, tried, seed, split(only or ""))
         report = run(
             inputs,
             output,
@@ -353,7 +353,7 @@ def run_saved(
     place = Path(saved.output) if output is None else output
     with interruptible(place), Screen() as screen:
         if tried is not None:
-            try_and_end(saved.inputs, place, recipe, tried, seed)
+            try_and_end(saved.inputs, place, recipe, tried, seed, split(only or ""))
         report = run(
             saved.inputs,
             place,

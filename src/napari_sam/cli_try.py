@@ -34,10 +34,16 @@ SeedOption = Annotated[
 
 
 def try_and_end(
-    inputs: Sequence[str], output: Path, recipe: Recipe, count: int, seed: int
+    inputs: Sequence[str],
+    output: Path,
+    recipe: Recipe,
+    count: int,
+    seed: int,
+    only: Sequence[str],
 ) -> NoReturn:
     """Try a recipe on some slices, with a line for each, and end."""
     from napari_sam.records.trial import try_slices
+    from napari_sam.records.work import TRIAL
 
     def told(one: Tried) -> None:
         where = " ".join(
@@ -47,14 +53,23 @@ def try_and_end(
         name = f"{one.image} {where}".rstrip()
         say(f"{name}: {found} in {one.seconds:.1f} s: {one.picture}, {one.labels}")
 
+    failed: list[str] = []
+
+    def skipped(line: str) -> None:
+        failed.append(line)
+        say(f"warning: {line}")
+
     tried = try_slices(
         inputs,
         output,
         recipe,
         count=count,
         seed=seed,
+        only=only,
         told=told,
-        failed=lambda line: say(f"warning: {line}"),
+        failed=skipped,
     )
-    typer.echo(f"{len(tried)} slices tried: they are in {output / 'try'}")
-    raise typer.Exit(0 if len(tried) == count else 2)
+    number = f"{len(tried)} slice{'s' * (len(tried) != 1)}"
+    typer.echo(f"{number} tried: see {output / TRIAL}")
+    # Where nothing failed there are no more slices than these.
+    raise typer.Exit(2 if failed and len(tried) < count else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from PIL import Image
 from napari_sam.images import open_image
 from napari_sam.images.planes import is_large
 from napari_sam.models.protocol import detector_for
-from napari_sam.records.files import atomic_file, prepare_folder, write_text
-from napari_sam.records.layout import image_name, select_inputs
+from napari_sam.records.files import atomic_file, explained, prepare_folder, write_text
+from napari_sam.records.layout import image_name, matching, select_inputs
 from napari_sam.records.work import TRIAL
 from napari_sam.segment.annotate import annotate_plane, load_parts
 from napari_sam.types import ImageError, NapariSamError, OutputError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 TABLE: Final = "tried.json"
 COUNT: Final = 3
 _WINDOW: Final = 1024  # pixels of a large plane along each side
+_OURS: Final = re.compile(r"\d+(\.png|_labels\.tif)")
+_Slice = tuple[Path, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,14 @@ def try_slices(
     *,
     count: int = COUNT,
     seed: int = 0,
+    only: Sequence[str] = (),
     told: Callable[[Tried], None] = lambda one: None,
     failed: Callable[[str], None] = lambda line: None,
 ) -> list[Tried]:
     """Find the objects of some slices; nothing but pictures of them is written.
 
-    Images are drawn first, none twice where there are enough, then a slice of each. Of
-    planes that are too large to be read at once a part is looked at.
+    Images are drawn first, none twice where there are enough, then a slice of each that
+    was not tried yet. Of planes that are too large to be read at once it is a part.
 
     Parameters
     ----------
@@ -94,7 +98,9 @@ def try_slices(
         The pictures go into `output/try`, those of an earlier trial are replaced.
     recipe : Recipe
     count, seed : int
-        How many, and which.
+        How many, and which. They are fewer where there are no more slices.
+    only : sequence of str
+        As for `run`: of which images.
     told : callable
         Gets each as soon as it is there.
     failed : callable
@@ -108,12 +114,13 @@ def try_slices(
     output = Path(output)
     folder = output / TRIAL
     _check_ours(folder)
-    items = select_inputs(inputs, output)
+    items = matching(select_inputs(inputs, output), only)
     model, detector = load_parts(recipe)
     prepare_folder(folder)
+    _clear(folder)
     drawn = random.Random(seed)
     tried: list[Tried] = []
-    usable = list(items)
+    usable, seen = list(items), set[_Slice]()
     while usable and len(tried) < count:
         drawn.shuffle(usable)
         for item in usable[: count - len(tried)]:
@@ -121,16 +128,17 @@ def try_slices(
                 if item.error is not None:
                     raise item.error
                 number = len(tried) + 1
-                one = _try(item, number, folder, recipe, model, detector, drawn)
+                one = _try(item, number, folder, recipe, model, detector, drawn, seen)
             except OutputError:
                 raise
             except NapariSamError as error:
                 failed(str(error))
+                one = None
+            if one is None:
                 usable.remove(item)
                 continue
             tried.append(one)
-            table = json.dumps([asdict(each) for each in tried], indent=1)
-            write_text(folder / TABLE, table)
+            _write(folder, tried)
             told(one)
     if not tried:
         raise ImageError(
@@ -161,6 +169,20 @@ def _check_ours(folder: Path) -> None:
         )
 
 
+def _clear(folder: Path) -> None:
+    """Remove an earlier trial, and say from now on that the folder is ours."""
+    _write(folder, [])
+    for path in list(folder.iterdir()):
+        if _OURS.fullmatch(path.name):
+            with explained(path):
+                path.unlink(missing_ok=True)
+
+
+def _write(folder: Path, tried: Sequence[Tried]) -> None:
+    table = json.dumps([asdict(each) for each in tried], indent=1)
+    write_text(folder / TABLE, table)
+
+
 def _try(
     item: InputFile,
     number: int,
@@ -169,17 +191,25 @@ def _try(
     model: PromptableModel,
     detector: Detector,
     drawn: random.Random,
-) -> Tried:
+    seen: set[_Slice],
+) -> Tried | None:
+    """Try a slice that was not seen before; None where all were."""
     name = image_name(item)
     with open_image(
         item.path, axes=recipe.axes, channels=recipe.channels, name=name
     ) as stack:
-        index = tuple(drawn.randrange(n) for n in stack.stack_shape)
+        own = detector_for(detector, str(item.relative), stack)
+        # Not where the boxes are those of a file, which are of the whole plane.
+        in_parts = is_large(stack.plane_shape) and own is detector
+        free = [i for i in stack.indices() if in_parts or (item.path, i) not in seen]
+        if not free:
+            return None
+        index = drawn.choice(free)
+        seen.add((item.path, index))
         diameter = stack.pixels_of(recipe.diameter)
         plane = stack.plane(index, recipe.contrast(stack), diameter)
-        own = detector_for(detector, str(item.relative), stack)
         box = (0, 0, *stack.plane_shape)
-        if is_large(stack.plane_shape) and own is detector:  # no boxes of a file
+        if in_parts:
             box = _part(stack, drawn)
             plane = plane.crop(box)
         began = time.perf_counter()
