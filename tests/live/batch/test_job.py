@@ -1,0 +1,248 @@
+"""Commands in processes of their own, which end with whoever started them."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tifffile
+
+from napari_sam.live.batch.job import Job
+from napari_sam.records.files import is_locked
+from napari_sam.records.ledger import NAME
+from napari_sam.records.run import run
+from napari_sam.records.status import read_status
+from napari_sam.records.work import Workspace
+from napari_sam.segment.recipe import Recipe
+
+MANY = 12
+RECIPE = Recipe(detector="threshold", device="cpu", link="stack")
+OPTIONS = ("--detector", "threshold", "--device", "cpu", "--link", "stack")
+
+# Holds a job until it is killed, and says what process that is.
+HOLDER = """
+import sys, time
+from napari_sam.live.batch.job import Job
+job = Job(sys.argv[1:])
+print(job._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def finished(output: Path, image: str = "many") -> int:
+    return len(Workspace(output).input(image).finished_planes())
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stack that takes a while, of another plane each time."""
+    random = np.random.default_rng(3)
+    pixels = random.integers(90, 110, (MANY, 96, 96)).astype(np.uint16)
+    for z in range(MANY):
+        for y, x in ((10, 10), (20, 60), (60, 20), (66, 66)):
+            side = 14 + (z + y) % 5
+            pixels[z, y : y + side, x : x + side] += 900
+    path = tmp_path_factory.mktemp("in") / "many.tif"
+    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": "ZYX"})
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("undisturbed")
+    assert run([many], output, RECIPE).ok
+    return output
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Job]]:
+    """Start jobs; none of them outlives its test."""
+    jobs: list[Job] = []
+
+    def start(*arguments: object) -> Job:
+        jobs.append(Job([str(each) for each in arguments]))
+        return jobs[-1]
+
+    yield start
+    for job in jobs:
+        job.kill()
+        assert job.wait(60)
+
+
+def equal(one: Path, other: Path) -> None:
+    labels = [tifffile.imread(each / "labels" / "many.tif") for each in (one, other)]
+    np.testing.assert_array_equal(*labels)
+    assert labels[0].any()
+    table = (one / "objects.csv").read_text()
+    assert table and table == (other / "objects.csv").read_text()
+
+
+def test_a_job_runs_to_its_end(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    one = tmp_path / "one.tif"
+    tifffile.imwrite(one, tifffile.imread(many)[0])
+    job = start("annotate", one, "--output", tmp_path / "out", *OPTIONS)
+    assert job.running and job.code is None and not job.interrupted
+    assert not job.wait(0)
+    assert job.wait(60)
+    assert (job.code, job.error) == (0, "")
+    assert not job.running and not job.interrupted
+    assert tifffile.imread(tmp_path / "out" / "labels" / "one.tif").max() == 4
+    job.stop()  # too late, and no trouble
+    assert job.code == 0
+
+
+def test_a_job_that_is_stopped_ends_in_order_and_goes_on(
+    start: Callable[..., Job], many: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    command = ("annotate", many, "--output", output, *OPTIONS)
+    job = start(*command)
+    until(lambda: finished(output) >= 3)
+    assert is_locked(Workspace(output).lock)
+    job.stop()
+    assert job.wait(60)
+    assert job.interrupted and job.code == 130
+    assert job.error.startswith("interrupted") and str(output) in job.error
+    kept = finished(output)
+    assert 3 <= kept < MANY
+    assert not is_locked(Workspace(output).lock)
+    (begun,) = read_status(output).begun
+    assert (begun.image, begun.finished) == ("many.tif", kept)
+    assert not list(output.rglob("*.part"))
+    job.stop()  # for a second time
+
+    job = start(*command)
+    assert job.wait(120)
+    assert (job.code, job.error) == (0, "")
+    equal(output, undisturbed)
+    # None that was finished was done for a second time.
+    with closing(sqlite3.connect(output / ".work" / NAME)) as tables:
+        tries = tables.execute("SELECT attempt FROM planes ORDER BY plane").fetchall()
+    assert len(tries) == MANY and tries[:kept] == [(1,)] * kept
+
+
+def test_a_job_that_is_stopped_at_once_ends(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    job = start("annotate", many, "--output", tmp_path / "out", *OPTIONS)
+    job.stop()
+    assert job.wait(60)
+    assert job.interrupted
+    assert finished(tmp_path / "out") < MANY
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_job_can_be_stopped_where_ctrl_c_is_ignored(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    # As in what a shell script starts in the background; children inherit that.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        job = start("annotate", many, "--output", tmp_path / "out", *OPTIONS)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    until(lambda: finished(tmp_path / "out") >= 1)
+    job.stop()
+    assert job.wait(60)
+    assert job.interrupted and finished(tmp_path / "out") < MANY
+
+
+def test_a_killed_job_keeps_what_it_has_finished(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    job = start("annotate", many, "--output", output, *OPTIONS)
+    until(lambda: finished(output) >= 2)
+    job.kill()
+    assert job.wait(60)
+    assert job.interrupted and job.code != 0
+    assert finished(output) >= 2 and not is_locked(Workspace(output).lock)
+
+
+def test_a_job_ends_when_whoever_started_it_is_gone(many: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    arguments = ["annotate", str(many), "--output", str(output), *OPTIONS]
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, *arguments], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        process = psutil.Process(int(holder.stdout.readline()))
+        try:
+            until(lambda: finished(output) >= 2)
+            holder.kill()
+            holder.wait(60)
+            psutil.wait_procs([process], timeout=60)
+            assert not process.is_running()
+        finally:
+            if process.is_running():
+                process.kill()
+    assert 2 <= finished(output) < MANY
+    assert not is_locked(Workspace(output).lock)
+    (begun,) = read_status(output).begun
+    assert begun.finished == finished(output)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_ctrl_c_in_the_terminal_is_not_for_the_job(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    job = start("annotate", many, "--output", tmp_path / "out", *OPTIONS)
+    assert os.getpgid(job._process.pid) != os.getpgid(0)
+
+
+def test_why_a_job_failed_is_one_line(
+    start: Callable[..., Job], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.tif"
+    job = start("annotate", missing, "--output", tmp_path / "out", *OPTIONS)
+    assert job.wait(60)
+    assert job.code == 2 and not job.interrupted
+    assert str(missing) in job.error and "\n" not in job.error
+    assert not job.error.startswith("error")
+
+    job = start("annotate", missing)
+    assert job.wait(60)
+    assert job.code == 2 and "--output" in job.error
+
+
+def test_of_images_that_failed_the_last_one_is_named(
+    start: Callable[..., Job], many: Path, tmp_path: Path
+) -> None:
+    for name in "az":
+        (tmp_path / f"{name}.tif").write_bytes(b"no TIFF")
+    tifffile.imwrite(tmp_path / "zz.tif", tifffile.imread(many)[0])
+    command = ("annotate", tmp_path, "--output", tmp_path / "out", *OPTIONS)
+    # Neither is what it said last.
+    for more, names in (((), "z"), (("--try", 2), "az")):
+        job = start(*command, *more)
+        assert job.wait(60)
+        assert job.code == 2
+        assert any(str(tmp_path / f"{name}.tif") in job.error for name in names)
+
+
+def test_a_job_that_is_left_ends_by_itself(many: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    job = Job(["annotate", str(many), "--output", str(output), *OPTIONS])
+    process = psutil.Process(job._process.pid)
+    until(lambda: finished(output) >= 1)
+    job.leave()
+    del job
+    psutil.wait_procs([process], timeout=60)
+    assert not process.is_running() and finished(output) < MANY
