@@ -180,7 +180,7 @@ def _fill(
 
 def _copy(path: Path, ledger: Ledger, running: bool) -> None:
     # In a folder that must not be written SQLite reads only what nobody else writes.
-    for how in ("mode=ro",) if running else ("mode=ro", "immutable=1"):
+    for how in ("mode=ro",) if running else ("mode=ro", "mode=ro&immutable=1"):
         try:
             # As an address, since `?` and `%` may stand in names.
             place = f"{path.absolute().as_uri()}?{how}"
