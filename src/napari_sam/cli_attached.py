@@ -26,7 +26,8 @@ def run() -> None:
 
 
 def _watch() -> None:
-    while sys.stdin.buffer.read(1):
+    # Not `sys.stdin`: a reader that waits in it is fatal when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
         pass
     _thread.interrupt_main()
 

@@ -47,6 +47,12 @@ def try_and_end(
         name = f"{one.image} {where}".rstrip()
         say(f"{name}: {found} in {one.seconds:.1f} s: {one.picture}, {one.labels}")
 
+    failures = []
+
+    def failed(line: str) -> None:
+        failures.append(line)
+        say(f"warning: {line}")
+
     tried = try_slices(
         inputs,
         output,
@@ -54,7 +60,8 @@ def try_and_end(
         count=count,
         seed=seed,
         told=told,
-        failed=lambda line: say(f"warning: {line}"),
+        failed=failed,
     )
-    typer.echo(f"{len(tried)} slices tried: they are in {output / 'try'}")
-    raise typer.Exit(0 if len(tried) == count else 2)
+    slices = f"{len(tried)} slice{'s' * (len(tried) != 1)}"
+    typer.echo(f"{slices} tried: they are in {output / 'try'}")
+    raise typer.Exit(2 if failures else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 from dataclasses import asdict, dataclass
@@ -50,6 +51,8 @@ class Tried:
     stack_axes : str
     box : tuple of int
         What was looked at: (y0, x0, y1, x1), a part of large planes.
+    share : float
+        How much of the slice that is, from 0 to 1.
     objects : int
     seconds : float
         Without loading models.
@@ -64,6 +67,7 @@ class Tried:
     index: tuple[int, ...]
     stack_axes: str
     box: IntBox
+    share: float
     objects: int
     seconds: float
     planes: int
@@ -83,8 +87,9 @@ def try_slices(
 ) -> list[Tried]:
     """Find the objects of some slices; nothing but pictures of them is written.
 
-    Images are drawn first, none twice where there are enough, then a slice of each. Of
-    planes that are too large to be read at once a part is looked at.
+    Images are drawn first, none twice where there are enough, then a slice of each; no
+    slice is tried twice. Of planes that are too large to be read at once a part is
+    looked at.
 
     Parameters
     ----------
@@ -94,7 +99,7 @@ def try_slices(
         The pictures go into `output/try`, those of an earlier trial are replaced.
     recipe : Recipe
     count, seed : int
-        How many, and which.
+        How many at most, and which.
     told : callable
         Gets each as soon as it is there.
     failed : callable
@@ -113,25 +118,29 @@ def try_slices(
     prepare_folder(folder)
     drawn = random.Random(seed)
     tried: list[Tried] = []
-    usable = list(items)
-    while usable and len(tried) < count:
-        drawn.shuffle(usable)
-        for item in usable[: count - len(tried)]:
-            try:
-                if item.error is not None:
-                    raise item.error
-                number = len(tried) + 1
-                one = _try(item, number, folder, recipe, model, detector, drawn)
-            except OutputError:
-                raise
-            except NapariSamError as error:
-                failed(str(error))
-                usable.remove(item)
-                continue
-            tried.append(one)
-            table = json.dumps([asdict(each) for each in tried], indent=1)
-            write_text(folder / TABLE, table)
-            told(one)
+    left, turn = list(items), []  # type: list[InputFile], list[InputFile]
+    while left and len(tried) < count:
+        if not turn:
+            turn = drawn.sample(left, len(left))
+        item = turn.pop()
+        try:
+            if item.error is not None:
+                raise item.error
+            one = _try(item, tried, folder, recipe, model, detector, drawn)
+        except OutputError:
+            raise
+        except NapariSamError as error:
+            failed(str(error))
+            left.remove(item)
+            continue
+        if one is None:  # all that it has was looked at
+            left.remove(item)
+            continue
+        tried.append(one)
+        write_text(
+            folder / TABLE, json.dumps([asdict(each) for each in tried], indent=1)
+        )
+        told(one)
     if not tried:
         raise ImageError(
             "no slice could be tried: none of the images can be used"
@@ -163,18 +172,23 @@ def _check_ours(folder: Path) -> None:
 
 def _try(
     item: InputFile,
-    number: int,
+    tried: Sequence[Tried],
     folder: Path,
     recipe: Recipe,
     model: PromptableModel,
     detector: Detector,
     drawn: random.Random,
-) -> Tried:
-    name = image_name(item)
+) -> Tried | None:
+    """Look at a slice that was not tried yet; None where there is none left."""
+    name, number = image_name(item), len(tried) + 1
+    whole = {one.index for one in tried if one.image == name and one.share == 1}
     with open_image(
         item.path, axes=recipe.axes, channels=recipe.channels, name=name
     ) as stack:
-        index = tuple(drawn.randrange(n) for n in stack.stack_shape)
+        indices = [each for each in stack.indices() if each not in whole]
+        if not indices:
+            return None
+        index = drawn.choice(indices)
         diameter = stack.pixels_of(recipe.diameter)
         plane = stack.plane(index, recipe.contrast(stack), diameter)
         own = detector_for(detector, str(item.relative), stack)
@@ -196,6 +210,7 @@ def _try(
             index,
             stack.stack_axes,
             box,
+            math.prod(plane.shape) / math.prod(stack.plane_shape),
             len(np.unique(result.labels[result.labels > 0])),
             seconds,
             len(stack),

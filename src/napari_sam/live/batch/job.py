@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PATIENCE: Final = 30.0  # seconds that a process has to end in order
+_NAME: Final = "napari-sam job"
 _ERROR: Final = "error: "
 _INTERRUPTED: Final = (130, 143)
 
@@ -48,6 +51,22 @@ class Job:
         with suppress(OSError):
             self._process.stdin.close()
 
+    def leave(self) -> None:
+        """Let it end in order, and wait for that elsewhere."""
+        self.stop()
+        threading.Thread(target=self._see_off, name=_NAME, daemon=True).start()
+
+    def _see_off(self) -> None:
+        if not self.wait(PATIENCE):
+            self.kill()
+            self.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was open for it; call this when it has ended."""
+        self.stop()
+        self._said.close()
+
     def kill(self) -> None:
         """End it now: what it has finished is on the disk."""
         self._process.kill()
@@ -78,7 +97,8 @@ class Job:
         errors = [line for line in lines if line.startswith(_ERROR)]
         if errors:
             return errors[-1].removeprefix(_ERROR)
-        return "" if self.code == 0 or not lines else lines[-1]
+        # What failed of the images is in the results.
+        return "" if self.code in (0, 2) or not lines else lines[-1]
 
 
 def _flags() -> int:
