@@ -56,7 +56,7 @@ def test_a_line_for_each_slice_and_one_that_says_where_they_are(
             line,
         )
         assert found, line
-    assert done.stdout == f"2 slices tried: see {output / 'try'}\n"
+    assert done.stdout == f"2 slices tried: they are in {output / 'try'}\n"
     assert [path.name for path in output.iterdir()] == ["try"]
     # The same slices again, and others.
     invoke("annotate", folder, "--output", output, "--try", 2, "--seed", 1, *FAST)
@@ -71,7 +71,7 @@ def test_saved_settings_are_tried_as_they_are_run(folder: Path, tmp_path: Path) 
     settings = output / "settings.toml"
     done = invoke("run", settings, "--try", 1)
     assert done.exit_code == 0, done.stderr
-    assert f"1 slice tried: see {output / 'try'}" in done.stdout
+    assert f"1 slice tried: they are in {output / 'try'}" in done.stdout
     (one,) = read_tried(output)
     assert one.objects == 2
     assert (output / "objects.csv").read_bytes() == written
@@ -82,7 +82,7 @@ def test_saved_settings_are_tried_as_they_are_run(folder: Path, tmp_path: Path) 
     assert {one.image for one in read_tried(other)} == {"c.tif"}
 
 
-def test_it_ends_with_2_where_fewer_could_be_tried(
+def test_it_ends_with_2_where_an_image_cannot_be_used(
     folder: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
@@ -95,9 +95,6 @@ def test_it_ends_with_2_where_fewer_could_be_tried(
     for name in "bc":
         (line,) = (x for x in done.stderr.splitlines() if f"{name}.tif" in x)
         assert line.startswith(f"warning: {folder / name}.tif")
-    # As many as were asked for, with another image for those.
-    done = invoke("annotate", folder, "--try", 4, *more)
-    assert done.exit_code == 0, done.stderr
     # There are no more slices, and nothing failed.
     done = invoke("annotate", folder / "a.tif", "--try", 9, *more)
     assert done.exit_code == 0 and "4 slices tried" in done.stdout

@@ -4,7 +4,7 @@ xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/screenshots.py
 
 With names behind it only those are made: `auto_annotate`, `tracks`, `segment`,
 `find_all`, `find_stack`, `follow`, `fill`, `complete`, `proofread`, `seeing`,
-`prepared`, `on_disk`, `models`, `hover`, `outline`, `classes`, `live_loop`.
+`prepared`, `on_disk`, `models`, `hover`, `outline`, `classes`, `batch`, `live_loop`.
 
 More than 500 lines: a picture is a function or two that nothing else uses.
 """
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
+import tifffile
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLineEdit, QScrollArea, QWidget
 from skimage.filters import sobel
 
+from napari_sam.data import FOLDER
 from napari_sam.widgets.segment.form import ON_DISK
 from napari_sam.widgets.segment.keyboard.canvas import canvases
 from napari_sam.widgets.segment.sections.find_where import Choice
@@ -35,6 +37,7 @@ from napari_sam.widgets.segment.view import Fold
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SAMPLES = FOLDER / "images"
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PLUGIN = "napari-sam-annotator"
 LEFT = Qt.MouseButton.LeftButton
@@ -70,6 +73,7 @@ def main(names: list[str]) -> None:
             hover,
             outline,
             classes,
+            batch,
             live_loop,
         )
     ]:
@@ -189,6 +193,55 @@ def segment() -> None:
     viewer.close()
     pause(1)
     restore()
+
+
+def batch() -> None:
+    """Show a folder of images: tried, half-way, done, and one of them opened."""
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home) / "plate 7"
+        wells(folder)
+        viewer = napari.Viewer()
+        viewer.window.resize(1280, 1000)
+        _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, "Batch")
+        panel.places.show_images(str(folder))
+        wait(lambda: bool(panel.session.state.found))
+        panel.try_slices()
+        wait(lambda: not panel.session.state.busy)
+        pause(1)
+        scroll_to(panel, panel.slices)
+        shoot(viewer, "batch-tried")
+        panel.start()
+        wait(lambda: words_in(panel, "done") >= 4)
+        scroll_to(panel, panel.list)
+        pause(1)
+        shoot(viewer, "batch-running")
+        wait(lambda: not panel.session.state.busy)
+        pause(2)
+        panel.list.setCurrentIndex(panel.items.index(0))
+        panel.open_chosen()
+        wait(lambda: len(viewer.layers) == 2)
+        viewer.reset_view()
+        pause(1)
+        shoot(viewer, "batch-done")
+        viewer.close()
+        pause(1)
+
+
+def words_in(panel: Any, state: str) -> int:
+    """Count the images of a batch in a state."""
+    return sum(item.state == state for item in panel.session.state.items)
+
+
+def wells(folder: Path) -> None:
+    """Write images as a plate has them, and one that nobody can read."""
+    folder.mkdir()
+    for row, name in enumerate(("nuclei_timelapse", "fluorescence", "phase_contrast")):
+        pixels = tifffile.imread(SAMPLES / f"{name}.tif")
+        planes = pixels if name == "nuclei_timelapse" else pixels[None]
+        for column in range(4):
+            plane = np.rot90(planes[column % len(planes)], column)
+            tifffile.imwrite(folder / f"{'BCD'[row]}{column + 2:02}.tif", plane)
+    (folder / "C05.tif").write_bytes(b"II*\x00 cut off")
 
 
 def find_all() -> None:

@@ -43,7 +43,6 @@ def try_and_end(
 ) -> NoReturn:
     """Try a recipe on some slices, with a line for each, and end."""
     from napari_sam.records.trial import try_slices
-    from napari_sam.records.work import TRIAL
 
     def told(one: Tried) -> None:
         where = " ".join(
@@ -53,10 +52,10 @@ def try_and_end(
         name = f"{one.image} {where}".rstrip()
         say(f"{name}: {found} in {one.seconds:.1f} s: {one.picture}, {one.labels}")
 
-    failed: list[str] = []
+    failures = []
 
-    def skipped(line: str) -> None:
-        failed.append(line)
+    def failed(line: str) -> None:
+        failures.append(line)
         say(f"warning: {line}")
 
     tried = try_slices(
@@ -67,9 +66,8 @@ def try_and_end(
         seed=seed,
         only=only,
         told=told,
-        failed=skipped,
+        failed=failed,
     )
-    number = f"{len(tried)} slice{'s' * (len(tried) != 1)}"
-    typer.echo(f"{number} tried: see {output / TRIAL}")
-    # Where nothing failed there are no more slices than these.
-    raise typer.Exit(2 if failed and len(tried) < count else 0)
+    slices = f"{len(tried)} slice{'s' * (len(tried) != 1)}"
+    typer.echo(f"{slices} tried: they are in {output / 'try'}")
+    raise typer.Exit(2 if failures else 0)

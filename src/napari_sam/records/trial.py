@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import time
@@ -35,7 +36,6 @@ TABLE: Final = "tried.json"
 COUNT: Final = 3
 _WINDOW: Final = 1024  # pixels of a large plane along each side
 _OURS: Final = re.compile(r"\d+(\.png|_labels\.tif)")
-_Slice = tuple[Path, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class Tried:
     stack_axes : str
     box : tuple of int
         What was looked at: (y0, x0, y1, x1), a part of large planes.
+    share : float
+        How much of the slice that is, from 0 to 1.
     objects : int
     seconds : float
         Without loading models.
@@ -67,6 +69,7 @@ class Tried:
     index: tuple[int, ...]
     stack_axes: str
     box: IntBox
+    share: float
     objects: int
     seconds: float
     planes: int
@@ -87,8 +90,9 @@ def try_slices(
 ) -> list[Tried]:
     """Find the objects of some slices; nothing but pictures of them is written.
 
-    Images are drawn first, none twice where there are enough, then a slice of each that
-    was not tried yet. Of planes that are too large to be read at once it is a part.
+    Images are drawn first, none twice where there are enough, then a slice of each; no
+    slice is tried twice. Of planes that are too large to be read at once a part is
+    looked at.
 
     Parameters
     ----------
@@ -98,7 +102,7 @@ def try_slices(
         The pictures go into `output/try`, those of an earlier trial are replaced.
     recipe : Recipe
     count, seed : int
-        How many, and which. They are fewer where there are no more slices.
+        How many at most, and which.
     only : sequence of str
         As for `run`: of which images.
     told : callable
@@ -120,26 +124,27 @@ def try_slices(
     _clear(folder)
     drawn = random.Random(seed)
     tried: list[Tried] = []
-    usable, seen = list(items), set[_Slice]()
-    while usable and len(tried) < count:
-        drawn.shuffle(usable)
-        for item in usable[: count - len(tried)]:
-            try:
-                if item.error is not None:
-                    raise item.error
-                number = len(tried) + 1
-                one = _try(item, number, folder, recipe, model, detector, drawn, seen)
-            except OutputError:
-                raise
-            except NapariSamError as error:
-                failed(str(error))
-                one = None
-            if one is None:
-                usable.remove(item)
-                continue
-            tried.append(one)
-            _write(folder, tried)
-            told(one)
+    left, turn = list(items), []  # type: list[InputFile], list[InputFile]
+    while left and len(tried) < count:
+        if not turn:
+            turn = drawn.sample(left, len(left))
+        item = turn.pop()
+        try:
+            if item.error is not None:
+                raise item.error
+            one = _try(item, tried, folder, recipe, model, detector, drawn)
+        except OutputError:
+            raise
+        except NapariSamError as error:
+            failed(str(error))
+            left.remove(item)
+            continue
+        if one is None:  # all that it has was looked at
+            left.remove(item)
+            continue
+        tried.append(one)
+        _write(folder, tried)
+        told(one)
     if not tried:
         raise ImageError(
             "no slice could be tried: none of the images can be used"
@@ -185,31 +190,28 @@ def _write(folder: Path, tried: Sequence[Tried]) -> None:
 
 def _try(
     item: InputFile,
-    number: int,
+    tried: Sequence[Tried],
     folder: Path,
     recipe: Recipe,
     model: PromptableModel,
     detector: Detector,
     drawn: random.Random,
-    seen: set[_Slice],
 ) -> Tried | None:
-    """Try a slice that was not seen before; None where all were."""
-    name = image_name(item)
+    """Look at a slice that was not tried yet; None where there is none left."""
+    name, number = image_name(item), len(tried) + 1
+    whole = {one.index for one in tried if one.image == name and one.share == 1}
     with open_image(
         item.path, axes=recipe.axes, channels=recipe.channels, name=name
     ) as stack:
-        own = detector_for(detector, str(item.relative), stack)
-        # Not where the boxes are those of a file, which are of the whole plane.
-        in_parts = is_large(stack.plane_shape) and own is detector
-        free = [i for i in stack.indices() if in_parts or (item.path, i) not in seen]
-        if not free:
+        indices = [each for each in stack.indices() if each not in whole]
+        if not indices:
             return None
-        index = drawn.choice(free)
-        seen.add((item.path, index))
+        index = drawn.choice(indices)
         diameter = stack.pixels_of(recipe.diameter)
         plane = stack.plane(index, recipe.contrast(stack), diameter)
+        own = detector_for(detector, str(item.relative), stack)
         box = (0, 0, *stack.plane_shape)
-        if in_parts:
+        if is_large(stack.plane_shape) and own is detector:  # no boxes of a file
             box = _part(stack, drawn)
             plane = plane.crop(box)
         began = time.perf_counter()
@@ -226,6 +228,7 @@ def _try(
             index,
             stack.stack_axes,
             box,
+            math.prod(plane.shape) / math.prod(stack.plane_shape),
             len(np.unique(result.labels[result.labels > 0])),
             seconds,
             len(stack),

@@ -14,6 +14,7 @@ from napari_sam.images.units import physical_size
 from napari_sam.records.reading import Read, can_read, read
 from napari_sam.records.single import write_single
 from napari_sam.types import NapariSamError
+from napari_sam.widgets.layers import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,11 +63,7 @@ def _layer(one: Read) -> LayerData:
     if one.features:
         options["features"] = dict(one.features)
     if len(one.axes) == one.labels.ndim:
-        options["axis_labels"] = tuple(one.axes.lower())
-        if one.pixel_size:
-            sizes = [one.pixel_size.get(axis, (1.0, "pixel")) for axis in one.axes]
-            options["scale"] = tuple(size for size, _ in sizes)
-            options["units"] = tuple(unit for _, unit in sizes)
+        options |= measured(one.axes, one.pixel_size)
     return one.labels, options, "labels"
 
 
@@ -81,7 +78,7 @@ def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     # Several resolutions: the first is all there is to know.
     labels = data[0] if meta.get("multiscale") else data
     axes = axes_of(meta.get("axis_labels", ()), np.ndim(labels))
-    sizes = _pixel_size(meta, axes)
+    sizes = pixel_size(meta, axes)
     name = str(meta.get("name", "labels"))
     write_single(Path(path), labels, axes=axes, name=name, pixel_size=sizes)
     return [path]
@@ -108,8 +105,16 @@ def axes_of(names: Sequence[str], ndim: int) -> str:
     return {2: "YX", 3: "ZYX", 4: "TZYX"}[ndim]
 
 
-def _pixel_size(meta: dict[str, Any], axes: str) -> dict[str, tuple[float, str]]:
-    """Return how large a pixel is, in micrometres and seconds, where that is known."""
+def pixel_size(meta: dict[str, Any], axes: str) -> dict[str, tuple[float, str]]:
+    """Return how large a pixel is, in micrometres and seconds, where that is known.
+
+    Parameters
+    ----------
+    meta : dict
+        "scale" and "units" of a layer.
+    axes : str
+        One letter for each of its axes.
+    """
     units = meta.get("units") or ()
     scale = meta.get("scale")
     if scale is None or len(units) != len(axes) or len(scale) != len(axes):

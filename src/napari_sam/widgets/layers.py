@@ -8,6 +8,8 @@ import numpy as np
 from napari.layers import Image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.components import ViewerModel
     from napari.layers import Layer
 
@@ -20,6 +22,24 @@ _PLACE = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labe
 def place_of(layer: Layer) -> dict[str, Any]:
     """Return the arguments that put another layer exactly where this one is."""
     return {key: getattr(layer, key) for key in _PLACE}
+
+
+def measured(axes: str, sizes: Mapping[str, tuple[float, str]]) -> dict[str, Any]:
+    """Return the arguments that say which axes a layer has, and how large a pixel is.
+
+    Parameters
+    ----------
+    axes : str
+        One letter for each axis of the layer.
+    sizes : dict
+        Of a letter: (size, unit); it may be empty.
+    """
+    known = [sizes.get(axis, (1.0, "pixel")) for axis in axes]
+    return {
+        "axis_labels": tuple(axes.lower()),
+        "scale": tuple(size for size, _ in known),
+        "units": tuple(unit for _, unit in known),
+    }
 
 
 def images(viewer: ViewerModel) -> list[Image]:

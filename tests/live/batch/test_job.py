@@ -80,8 +80,10 @@ def start() -> Iterator[Callable[..., Job]]:
 
     yield start
     for job in jobs:
-        job.kill()
+        if job.running:
+            job.kill()
         assert job.wait(60)
+        job.close()
 
 
 def equal(one: Path, other: Path) -> None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+PATIENCE: Final = 30.0  # seconds that a process has to end in order
+_NAME: Final = "napari-sam job"
 _ERROR: Final = "error: "
 _WARNING: Final = "warning: "
-_SOME_FAILED: Final = 2
 _INTERRUPTED: Final = (130, 143)
 
 
@@ -28,8 +29,6 @@ class Job:
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._guard = threading.Lock()
-        self._lines: list[str] = []
         # A file: nobody has to read from it for the process to go on.
         self._said = tempfile.TemporaryFile()
         try:
@@ -49,7 +48,7 @@ class Job:
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
-        return self.code is None
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """Let it end in order; returns at once."""
@@ -58,10 +57,20 @@ class Job:
             self._process.stdin.close()
 
     def leave(self) -> None:
-        """Let it end in order while nobody looks any more; returns at once."""
+        """Let it end in order, and wait for that elsewhere."""
         self.stop()
-        # Who is not waited for would stay in the system's list of processes.
-        threading.Thread(target=self.wait, name="napari-sam job", daemon=True).start()
+        threading.Thread(target=self._see_off, name=_NAME, daemon=True).start()
+
+    def _see_off(self) -> None:
+        if not self.wait(PATIENCE):
+            self.kill()
+            self.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was open for it; call this when it has ended."""
+        self.stop()
+        self._said.close()
 
     def kill(self) -> None:
         """End it now: what it has finished is on the disk."""
@@ -73,43 +82,30 @@ class Job:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
-        return not self.running
+        return True
 
     @property
     def code(self) -> int | None:
         """How it ended: 0 all done, 2 something failed; None while it runs."""
-        code = self._process.poll()
-        if code is not None:
-            self._close()
-        return code
+        return self._process.poll()
 
     @property
     def interrupted(self) -> bool:
         """Whether it ended because it was told to."""
-        code = self.code
-        return code is not None and (code < 0 or code in _INTERRUPTED)
+        return self.code is not None and (self.code < 0 or self.code in _INTERRUPTED)
 
     @property
     def error(self) -> str:
-        """Why it ended, or what failed last; empty as long as it runs."""
-        if not self.code:
-            return ""
+        """Why it ended, if it said so; read this when it has."""
+        self._said.seek(0)
+        lines = self._said.read().decode("utf-8", "replace").splitlines()
+        # A trial warns of images that cannot be used.
         for kind in (_ERROR, _WARNING):
-            said = [line for line in self._lines if line.startswith(kind)]
-            if said:
+            said = [line for line in lines if line.startswith(kind)]
+            if said and self.code != 0:
                 return said[-1].removeprefix(kind)
-        known = self.code == _SOME_FAILED or not self._lines
-        return "" if known else self._lines[-1]
-
-    def _close(self) -> None:
-        """Take what it has said, and close its files."""
-        with self._guard:
-            if not self._said.closed:
-                self._said.seek(0)
-                text = self._said.read().decode("utf-8", "replace")
-                self._lines = text.splitlines()
-                self._said.close()
-                self.stop()
+        # What failed of the images is in the results.
+        return "" if self.code in (0, 2) or not lines else lines[-1]
 
 
 def _flags() -> int:

@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from napari_sam.images.inputs import InputFile, stem_of
-from napari_sam.live.batch.job import Job
+from napari_sam.live.batch.job import PATIENCE, Job
 from napari_sam.live.batch.layers import files_of, places_of
+from napari_sam.live.batch.opened import open_result, open_tried
 from napari_sam.live.batch.state import Images, Results, State
 from napari_sam.live.batch.thumbs import draw_tried
 from napari_sam.live.threads import Threads, say
@@ -23,18 +24,22 @@ from napari_sam.records.settings import NAME, Settings, read_settings
 from napari_sam.records.status import Item, read_items
 from napari_sam.records.trial import COUNT, read_tried
 from napari_sam.records.work import FOLDER
+from napari_sam.types import NapariSamError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from PIL.Image import Image
 
-    from napari_sam.live.batch.state import Listener, Phase
+    from napari_sam.live.batch.state import Ended, Listener, Phase
     from napari_sam.models.lane import Post
     from napari_sam.records.trial import Tried
+    from napari_sam.segment.recipe import Recipe
 
-_PATIENCE: Final = 30.0  # seconds that a process has to end in order
+_CALM: Final = 3.0  # seconds between two looks where nothing runs
+_SHARE: Final = 10.0  # times as long as a look took nothing is looked at
 _PICTURE: Final = 900  # pixels of a slice that was tried
+T = TypeVar("T")
 _Found = tuple[tuple[Item, ...], Results]
 
 
@@ -45,6 +50,7 @@ class _Seen:
     ended: bool
     results: Results
     tried: list[tuple[Tried, Image]] = field(default_factory=list)
+    error: str = ""
 
 
 class Session:
@@ -60,10 +66,12 @@ class Session:
     def __init__(self, post: Post, listener: Listener) -> None:
         self._threads, self._listener = Threads(post), listener
         self._job: Job | None = None
+        self._doing: Phase = "idle"  # what the process was started for
         self._scratch: Path | None = None
         self._trials = self._shown = 0
         self._stopped = 0.0
         self._looking = False
+        self._rest = 0.0  # when to look again
         self._asked = 0  # how often something else was to be watched
         self.state = State()
 
@@ -107,11 +115,32 @@ class Session:
         """Write the report on the results that are watched."""
         self._launch("reporting", partial(Job, ["report", str(self.state.output)]))
 
+    def open(self, item: Item, recipe: Recipe) -> None:
+        """Read an image, and its labels where it is done."""
+        output = self.state.output or Path()
+        self._fetch(partial(open_result, item, output, recipe), self._listener.opened)
+
+    def open_tried(self, one: Tried) -> None:
+        """Read a slice that was tried, and its labels."""
+        self._fetch(partial(open_tried, one, self.trial), self._listener.opened)
+
+    def read(self, path: Path) -> None:
+        """Read saved settings."""
+        self._fetch(partial(read_settings, path), self._listener.settings_read)
+
+    def _fetch(self, work: Callable[[], T], done: Callable[[T], None]) -> None:
+        def failed(error: Exception) -> None:
+            self._tell(error=say(error))
+
+        self._tell(error="")
+        self._threads.run("files", work, done, failed)
+
     def stop(self) -> None:
         """Let what runs end in order; what is finished stays."""
-        if self._job is not None:
+        if self.state.busy:
             self._stopped = time.monotonic()
-            self._job.stop()
+            if self._job is not None:
+                self._job.stop()
             self._tell(phase="stopping")
 
     def close(self) -> None:
@@ -119,7 +148,7 @@ class Session:
         self._threads.close()
         self._asked += 1
         if self._job is not None:
-            self._job.stop()  # it ends by itself: a window that closes does not wait
+            self._job.leave()  # a window that closes does not wait
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._job = self._scratch = None
@@ -134,68 +163,83 @@ class Session:
 
     def look(self) -> None:
         """Look how far it is; to be called every now and then."""
-        if self._looking:
+        began = time.monotonic()
+        if self._looking or began < self._rest:
             return
         self._looking = True
-        job, asked, output = self._job, self._asked, self.state.output
-        trial = self.trial if self.state.phase == "trying" else None
-        shown, patience = self._shown, self._stopped + _PATIENCE
-
-        stopping = self.state.phase == "stopping"
+        job, asked, state = self._job, self._asked, self.state
+        trial = self.trial if self._doing == "trying" else None
+        late = state.phase == "stopping" and began > self._stopped + PATIENCE
+        shown = self._shown
 
         def work() -> _Seen:
-            if stopping and job is not None and time.monotonic() > patience:
+            if late and job is not None:
                 job.kill()
             # Whether it has ended comes first: what it did last is seen then.
-            seen = _Seen(job is not None and not job.running, _results(output))
-            if trial is not None:
-                for one in read_tried(trial)[shown:]:
-                    seen.tried.append((one, draw_tried(one, trial, _PICTURE)))
+            seen = _Seen(job is not None and not job.running, state.results)
+            try:
+                seen.results = _results(state.output, state.results)
+                if trial is not None:
+                    for one in read_tried(trial)[shown:]:
+                        seen.tried.append((one, draw_tried(one, trial, _PICTURE)))
+            except NapariSamError as error:
+                seen.error = say(error)
             return seen
 
         def done(seen: _Seen) -> None:
             self._looking = False
+            took = time.monotonic() - began
+            calm = 0 if self.state.busy or self.state.elsewhere else _CALM
+            self._rest = time.monotonic() + max(calm, _SHARE * took)
             for one, picture in seen.tried:
                 self._shown += 1
                 self._listener.slice_tried(one, picture)
             if asked == self._asked:
-                status = seen.results.status
-                begun = status is not None and status.running
-                now = self.state.phase
-                phase = "running" if begun and now == "starting" else now
-                self._tell(results=seen.results, phase=phase)
+                self._show(seen)
             if job is not None and job is self._job and seen.ended:
                 self._end(job)
 
         def failed(error: Exception) -> None:
             self._looking = False
-            if asked == self._asked and say(error) != self.state.error:
-                self._tell(error=say(error))
+            self._tell(error=say(error))
 
         self._threads.run("status", work, done, failed)
 
+    def _show(self, seen: _Seen) -> None:
+        now = self.state
+        begun = now.phase == "starting" and seen.results.running
+        phase = "running" if begun else now.phase
+        error = seen.error or now.error
+        if (seen.results, phase, error) != (now.results, now.phase, now.error):
+            self._tell(results=seen.results, phase=phase, error=error)
+
     def _end(self, job: Job) -> None:
-        phase, self._job = self.state.phase, None
-        stopped = job.interrupted or phase == "stopping"
+        doing, self._doing, self._job = self._doing, "idle", None
+        stopped = job.interrupted or self.state.phase == "stopping"
         error = "" if stopped else job.error
-        if phase in ("trying", "reporting"):
-            self._tell(phase="idle", error=error)
-        else:
-            how = "paused" if stopped else "failed" if job.code else "done"
-            self._tell(phase="idle", error=error, ended=how)
-        if phase == "reporting" and not error and self.state.output is not None:
+        job.close()
+        if any(error.endswith(item.error) for item in self.state.items if item.error):
+            error = ""  # it is in the list, and the others were done
+        how: Ended = ""
+        if doing == "starting":
+            how = "paused" if stopped else "failed" if error else "done"
+        self._rest = 0.0
+        self._tell(phase="idle", error=error, ended=how)
+        if doing == "reporting" and not (stopped or error) and self.state.output:
             self._listener.reported(self.state.output / REPORT)
 
     def _launch(self, phase: Phase, start: Callable[[], Job]) -> None:
+        self._doing = phase
         self._tell(phase=phase, error="", ended="")
 
         def done(job: Job) -> None:
-            self._job = job
+            self._job, self._rest = job, 0.0
             if self.state.phase == "stopping":
                 job.stop()
             self.look()
 
         def failed(error: Exception) -> None:
+            self._doing = "idle"
             self._tell(phase="idle", error=say(error))
 
         self._threads.run("start", start, done, failed)
@@ -219,8 +263,7 @@ def _run(
 ) -> Job:
     """Write what is asked for into a file, and start a process that does it."""
     output = Path(settings.output)
-    inputs = [images.place] if images.place else []
-    inputs += files_of(images.layers, output, replace=replace)
+    inputs = [*images.places, *files_of(images.layers, output, replace=replace)]
     file = folder / NAME
     text = settings.model_copy(update={"inputs": tuple(inputs)}).text()
     write_text(file, text, durable=False)
@@ -232,11 +275,11 @@ def _look_for(images: Images, output: Path | None) -> _Found:
     items = []
     for place, _ in places_of(images.layers, output or Path()):
         items.append(_item(InputFile(place, PurePosixPath(stem_of(place)))))
-    if images.place:
+    if images.places:
         # Results that lie among the images are none of them.
-        found = select_inputs([images.place], output or Path(images.place) / FOLDER)
-        items += [_item(one) for one in found]
-    return tuple(items), _results(output)
+        away = output or Path(images.places[0]) / FOLDER
+        items += [_item(one) for one in select_inputs(images.places, away)]
+    return tuple(items), _results(output, Results())
 
 
 def _item(one: InputFile) -> Item:
@@ -246,9 +289,21 @@ def _item(one: InputFile) -> Item:
     return Item(str(one.relative), image_name(one), place, state, 0, None, None, error)
 
 
-def _results(output: Path | None) -> Results:
-    """Return what is in a folder; nothing where no run has written there."""
+def _results(output: Path | None, before: Results) -> Results:
+    """Return what is in a folder; nothing where no run has written there.
+
+    What is as it was before is the same object.
+    """
     if output is None or not (output / NAME).exists():
-        return Results()
+        return before if before.status is None else Results()
     status, items = read_items(output)
-    return Results(status, tuple(items), read_settings(output / NAME))
+    known = {item.name: item for item in before.items}
+    same = tuple(
+        item if known.get(item.name) != item else known[item.name] for item in items
+    )
+    settings = before.settings
+    if settings is None or status.running != before.running:
+        settings = read_settings(output / NAME)
+    if (status, same, settings) == (before.status, before.items, before.settings):
+        return before
+    return Results(status, same, settings)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from napari_sam.live.batch.layers import OpenImage
+    from napari_sam.live.batch.opened import Opened
     from napari_sam.records.settings import Settings
     from napari_sam.records.status import Item, Status
     from napari_sam.records.trial import Tried
@@ -25,12 +26,12 @@ class Images:
 
     Attributes
     ----------
-    place : str
-        A file, a folder or a pattern; "" where it is layers.
+    places : tuple of str
+        Files, folders, patterns; none where it is layers.
     layers : tuple of OpenImage
     """
 
-    place: str = ""
+    places: tuple[str, ...] = ()
     layers: tuple[OpenImage, ...] = ()
 
 
@@ -51,6 +52,11 @@ class Results:
     status: Status | None = None
     items: tuple[Item, ...] = ()
     settings: Settings | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a process is writing there."""
+        return self.status is not None and self.status.running
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,8 +93,7 @@ class State:
     @property
     def elsewhere(self) -> bool:
         """Whether another program is writing into the folder."""
-        status = self.results.status
-        return not self.busy and status is not None and status.running
+        return not self.busy and self.results.running
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -109,3 +114,9 @@ class Listener(Protocol):
 
     def reported(self, page: Path) -> None:
         """Show a report."""
+
+    def opened(self, opened: Opened) -> None:
+        """Show an image and its labels."""
+
+    def settings_read(self, settings: Settings) -> None:
+        """Show saved settings."""
