@@ -273,8 +273,8 @@ class Source:
         else:
             yield self.read(index)
 
-    def stack(self) -> ImageStack:
-        """Return the same image as other rooms see it.
+    def check_axes(self) -> None:
+        """Refuse what other rooms would understand otherwise.
 
         Raises
         ------
@@ -286,6 +286,16 @@ class Source:
                 f'"{self.name}" has more axes than time and depth: annotate a part '
                 "of it with fewer"
             )
+
+    def stack(self) -> ImageStack:
+        """Return the same image as other rooms see it.
+
+        Raises
+        ------
+        ImageError
+            If it has axes besides time and depth.
+        """
+        self.check_axes()
         axes = self.stack_axes + "YX" + "S" * self.rgb
         return open_image(self.data, axes=axes, name=self.name)
 

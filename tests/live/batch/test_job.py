@@ -150,32 +150,13 @@ def test_a_job_that_is_stopped_at_once_ends(
     assert finished(tmp_path / "out") < MANY
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_a_job_can_be_stopped_where_ctrl_c_is_ignored(
+def test_a_killed_job_counts_as_interrupted(
     start: Callable[..., Job], many: Path, tmp_path: Path
 ) -> None:
-    # As in what a shell script starts in the background; children inherit that.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        job = start("annotate", many, "--output", tmp_path / "out", *OPTIONS)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    until(lambda: finished(tmp_path / "out") >= 1)
-    job.stop()
-    assert job.wait(60)
-    assert job.interrupted and finished(tmp_path / "out") < MANY
-
-
-def test_a_killed_job_keeps_what_it_has_finished(
-    start: Callable[..., Job], many: Path, tmp_path: Path
-) -> None:
-    output = tmp_path / "out"
-    job = start("annotate", many, "--output", output, *OPTIONS)
-    until(lambda: finished(output) >= 2)
+    job = start("annotate", many, "--output", tmp_path / "out", *OPTIONS)
     job.kill()
     assert job.wait(60)
-    assert job.interrupted and job.code != 0
-    assert finished(output) >= 2 and not is_locked(Workspace(output).lock)
+    assert job.interrupted and job.code not in (0, 2)
 
 
 def test_a_job_ends_when_whoever_started_it_is_gone(many: Path, tmp_path: Path) -> None:
@@ -224,27 +205,30 @@ def test_why_a_job_failed_is_one_line(
     assert job.code == 2 and "--output" in job.error
 
 
-def test_of_images_that_failed_the_last_one_is_named(
+def test_a_trial_says_which_image_cannot_be_used(
     start: Callable[..., Job], many: Path, tmp_path: Path
 ) -> None:
-    for name in "az":
-        (tmp_path / f"{name}.tif").write_bytes(b"no TIFF")
-    tifffile.imwrite(tmp_path / "zz.tif", tifffile.imread(many)[0])
+    (tmp_path / "broken.tif").write_bytes(b"no TIFF")
+    tifffile.imwrite(tmp_path / "one.tif", tifffile.imread(many)[0])
     command = ("annotate", tmp_path, "--output", tmp_path / "out", *OPTIONS)
-    # Neither is what it said last.
-    for more, names in (((), "z"), (("--try", 2), "az")):
-        job = start(*command, *more)
-        assert job.wait(60)
-        assert job.code == 2
-        assert any(str(tmp_path / f"{name}.tif") in job.error for name in names)
+    job = start(*command, "--try", 2)
+    assert job.wait(60)
+    assert job.code == 2 and str(tmp_path / "broken.tif") in job.error
 
 
-def test_a_job_that_is_left_ends_by_itself(many: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+def test_a_job_that_is_left_ends_also_where_ctrl_c_is_ignored(
+    many: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
-    job = Job(["annotate", str(many), "--output", str(output), *OPTIONS])
+    # As in what a shell script starts in the background; children inherit that.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        job = Job(["annotate", str(many), "--output", str(output), *OPTIONS])
+    finally:
+        signal.signal(signal.SIGINT, before)
     process = psutil.Process(job._process.pid)
     until(lambda: finished(output) >= 1)
     job.leave()
-    del job
-    psutil.wait_procs([process], timeout=60)
-    assert not process.is_running() and finished(output) < MANY
+    until(lambda: not process.is_running())
+    assert job.interrupted and 1 <= finished(output) < MANY

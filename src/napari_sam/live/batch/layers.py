@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "images"
 _BAD: Final = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _LONGEST: Final = 120
 _OME: Final = set("TZYXS")
 _OME_TYPES: Final = (
@@ -71,8 +72,9 @@ def files_of(
 
     Raises
     ------
-    OutputError
-        If a copy cannot be written, or another image of this name is there.
+    NapariSamError
+        If a copy cannot be written, another image of this name is there, or an image
+        has axes besides time and depth.
     """
     files = []
     for place, one in places_of(layers, output):
@@ -89,7 +91,7 @@ def places_of(
     places: dict[Path, OpenImage | None] = {}
     taken: set[str] = set()
     for one in layers:
-        place = Path(one.path) if one.path else None
+        place = Path(one.path).absolute() if one.path else None
         if place is not None and (place.is_file() or is_zarr(place)):
             places.setdefault(place, None)
         else:
@@ -101,6 +103,8 @@ def places_of(
 def _free(name: str, taken: set[str]) -> str:
     """Return what a file can be called, once on any system."""
     plain = _BAD.sub("_", name).strip(" .") or "image"
+    if _RESERVED.fullmatch(plain):  # on Windows these are devices
+        plain = f"_{plain}"
     while len(plain.encode()) > _LONGEST:
         plain = plain[:-1]
     found, number = plain, 1
@@ -112,6 +116,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def _copy(one: OpenImage, place: Path, replace: bool) -> None:
+    one.source.check_axes()
     prepare_folder(place.parent)
     part = place.with_name(f".{place.name}.part")
     with explained(place):

@@ -23,8 +23,7 @@ from napari_sam.records.page import NAME as REPORT
 from napari_sam.records.settings import NAME, Settings, read_settings
 from napari_sam.records.status import Item, read_items
 from napari_sam.records.trial import COUNT, read_tried
-from napari_sam.records.work import FOLDER
-from napari_sam.types import NapariSamError
+from napari_sam.records.work import FOLDER, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +72,7 @@ class Session:
         self._looking = False
         self._rest = 0.0  # when to look again
         self._asked = 0  # how often something else was to be watched
+        self._closed = 0  # how often everything was ended
         self.state = State()
 
     # What a person does.
@@ -147,6 +147,7 @@ class Session:
         """End everything, and tell nothing any more."""
         self._threads.close()
         self._asked += 1
+        self._closed += 1
         if self._job is not None:
             self._job.leave()  # a window that closes does not wait
         if self._scratch is not None:
@@ -182,7 +183,7 @@ class Session:
                 if trial is not None:
                     for one in read_tried(trial)[shown:]:
                         seen.tried.append((one, draw_tried(one, trial, _PICTURE)))
-            except NapariSamError as error:
+            except Exception as error:  # how a job ended counts all the same
                 seen.error = say(error)
             return seen
 
@@ -231,6 +232,15 @@ class Session:
     def _launch(self, phase: Phase, start: Callable[[], Job]) -> None:
         self._doing = phase
         self._tell(phase=phase, error="", ended="")
+        closed, folder = self._closed, self._scratch
+
+        def begin() -> Job:
+            job = start()
+            if closed != self._closed:  # while it was being started
+                job.leave()
+                if folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
+            return job
 
         def done(job: Job) -> None:
             self._job, self._rest = job, 0.0
@@ -242,7 +252,7 @@ class Session:
             self._doing = "idle"
             self._tell(phase="idle", error=say(error))
 
-        self._threads.run("start", start, done, failed)
+        self._threads.run("start", begin, done, failed)
 
     def _folder(self) -> Path:
         if self._scratch is None:
@@ -262,11 +272,13 @@ def _run(
     replace: bool,
 ) -> Job:
     """Write what is asked for into a file, and start a process that does it."""
-    output = Path(settings.output)
-    inputs = [*images.places, *files_of(images.layers, output, replace=replace)]
+    # In the file they would count from its own place.
+    output = Path(settings.output).absolute()
+    places = (str(Path(place).absolute()) for place in images.places)
+    inputs = [*places, *files_of(images.layers, output, replace=replace)]
     file = folder / NAME
-    text = settings.model_copy(update={"inputs": tuple(inputs)}).text()
-    write_text(file, text, durable=False)
+    said = {"inputs": tuple(inputs), "output": str(output)}
+    write_text(file, settings.model_copy(update=said).text(), durable=False)
     return Job(["run", str(file), *more])
 
 
@@ -294,7 +306,12 @@ def _results(output: Path | None, before: Results) -> Results:
 
     What is as it was before is the same object.
     """
-    if output is None or not (output / NAME).exists():
+    # Where there are only settings somebody has saved them, or a run begins anew.
+    if (
+        output is None
+        or not (output / NAME).exists()
+        or Workspace(output).record() is None
+    ):
         return before if before.status is None else Results()
     status, items = read_items(output)
     known = {item.name: item for item in before.items}
