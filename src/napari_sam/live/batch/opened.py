@@ -161,6 +161,19 @@ def _limits(plane: npt.NDArray[Any]) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
+class _Slices:
+    """Reads slices of an open file, which is closed when nobody needs them."""
+
+    def __init__(self, stack: ImageStack) -> None:
+        self._stack = stack
+
+    def __call__(self, index: tuple[int, ...]) -> npt.NDArray[Any]:
+        return self._stack.read(index)
+
+    def __del__(self) -> None:
+        self._stack.close()
+
+
 def _array(stack: ImageStack) -> tuple[Any, bool]:
     """Return all planes as one array, and whether it is in memory.
 
@@ -174,7 +187,7 @@ def _array(stack: ImageStack) -> tuple[Any, bool]:
         stack.close()
         return planes.reshape(shape), True
     arrays: Any = dask.array  # its functions have no types
-    read = delayed(stack.read)
+    read = delayed(_Slices(stack))
     parts = [
         arrays.from_delayed(read(index), first.shape, first.dtype) for index in indices
     ]
