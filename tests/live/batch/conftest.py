@@ -15,7 +15,7 @@ from napari_sam.segment.recipe import Recipe
 RECIPE = Recipe(detector="threshold", device="cpu")
 
 
-def squares(shape, side=14):
+def draw_squares(shape, side=14):
     """Two bright squares on each plane, a little further right on each."""
     pixels = np.full(shape, 100, np.uint16)
     for index in np.ndindex(shape[:-2]):
@@ -51,15 +51,24 @@ def done(tmp_path_factory) -> Done:
     folder = tmp_path_factory.mktemp("done")
     images, output = folder / "in", folder / "out"
     (images / "deep").mkdir(parents=True)
-    tifffile.imwrite(images / "plane.tif", squares((64, 80)))
+    tifffile.imwrite(images / "plane.tif", draw_squares((64, 80)))
     axes = {"imagej": True, "metadata": {"axes": "TZYX"}}
-    tifffile.imwrite(images / "deep" / "stack.tif", squares((2, 3, 64, 80)), **axes)
-    colour = np.repeat(squares((64, 80)) // 4, 3).reshape(64, 80, 3).astype(np.uint8)
+    tifffile.imwrite(
+        images / "deep" / "stack.tif", draw_squares((2, 3, 64, 80)), **axes
+    )
+    colour = (
+        np.repeat(draw_squares((64, 80)) // 4, 3).reshape(64, 80, 3).astype(np.uint8)
+    )
     tifffile.imwrite(images / "colour.tif", colour, photometric="rgb")
     (images / "broken.tif").write_bytes(b"no TIFF")
     run([images], output, RECIPE)
     tried = try_slices([images / "deep"], output, RECIPE, count=2)
     return Done(images, output, RECIPE, tried)
+
+
+@pytest.fixture(scope="session")
+def squares():
+    return draw_squares
 
 
 @pytest.fixture
