@@ -131,14 +131,63 @@ def test_the_state_of_a_run_that_is_going_on(
     ) as going:
         assert going.stdout is not None
         assert going.stdout.readline() == "ready\n"
+        before = listing(output)
         found = status(output)
+        after = listing(output)
+        # Who reads says so to who writes, in the file that is there for that.
+        shared = str(Path(".work", "ledger.sqlite-shm"))
+        assert before.pop(shared)[0] == after.pop(shared)[0]
+        assert after == before
         assert found["running"]
         assert found["begun"] == [{"image": "a.tif", "finished": 2, "planes": 3}]
         going.communicate("\n")
     assert going.returncode == 0
-    after = status(output)
-    assert not after["running"] and not after["begun"]
-    assert after["images"]["done"] == 2
+    before = listing(output)
+    found = status(output)
+    assert listing(output) == before
+    assert not found["running"] and not found["begun"]
+    assert found["images"]["done"] == 2
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Return everything in a folder with sizes, times and contents of files."""
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_size,
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in folder.rglob("*")
+    }
+
+
+def test_the_state_of_a_run_that_was_killed_leaves_no_trace(
+    write_discs: Writer, tmp_path: Path
+) -> None:
+    write_discs("in/a.tif")
+    write_discs("in/b.tif", (3, 64, 64), axes="ZYX")
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", WAITING, "annotate", str(tmp_path / "in")]
+    command += ["--output", str(output), "--detector", "threshold", "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--link", "stack"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as going:
+        assert going.stdout is not None
+        assert going.stdout.readline() == "ready\n"
+        going.kill()
+    before = listing(output)
+    log = str(Path(".work", "ledger.sqlite-wal"))
+    assert before[log][2]  # not all is in the tables yet
+    found = status(output)
+    assert listing(output) == before
+    assert found["images"]["done"] == 1 and not found["running"]
+    assert found["begun"] == [{"image": "b.tif", "finished": 2, "planes": 3}]
+    # Times are in the tables alone, and were in what had not reached them.
+    assert found["seconds_per_plane"] is not None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no such mode there")
