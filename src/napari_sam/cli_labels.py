@@ -17,8 +17,9 @@ def export(
         list[str],
         typer.Argument(
             metavar="LABELS...",
-            help="Label images, folders of them, results of annotate, or folders that "
-            "were saved in napari.",
+            help="Label images, results of annotate, folders that were saved in "
+            "napari, or files of other programs: COCO, GeoJSON of QuPath, ROIs of "
+            "ImageJ, YOLO, SA-1B, and more; or folders of them.",
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the results.")],
@@ -28,8 +29,9 @@ def export(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="The images, for formats that hold them: a file, or a folder in which "
-            "they are called as the labels are."
+            help="The images, for formats that hold them, and labels that do not say "
+            "how large their image is: a file, or a folder in which they are called as "
+            "the labels are."
         ),
     ] = None,
     complete: Annotated[
