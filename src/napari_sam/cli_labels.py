@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_sam.cli_common import FORMATS, split
+from napari_sam.cli_common import FORMATS, interruptible, split
 from napari_sam.cli_say import say
 
 
@@ -62,7 +62,8 @@ def export(
     from napari_sam.records.formats.base import Options
     from napari_sam.records.screen import Screen
 
-    with Screen() as screen:
+    kept = "what is there is complete, the same command with --overwrite does it all"
+    with interruptible(output, kept), Screen() as screen:
         report = deliver(
             labels,
             output,
