@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a napari window needs on Debian and Ubuntu, with a display of its own
-# (Xvfb) for the tests. As root it installs what is missing, else it says so.
+# (Xvfb) for the tests, and what their browser needs. As root it installs what is missing, else it says so.
 set -euo pipefail
 
 packages=(
@@ -8,6 +8,9 @@ packages=(
   libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1
   libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libxcb-xfixes0
   libdbus-1-3 libglib2.0-0 libfontconfig1
+  # The browser of the tests:
+  libasound2 libdrm2 libgbm1 libnspr4 libnss3 libxcomposite1 libxdamage1 libxkbfile1
+  libxrandr2 libxtst6
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -128,13 +128,15 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def interruptible(output: Path) -> Iterator[None]:
+def interruptible(
+    output: Path,
+    kept: str = "finished planes are kept, the same command goes on from there",
+) -> Iterator[None]:
     """End in order, with one line, on Ctrl-C and on SIGTERM."""
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     except KeyboardInterrupt as stop:
-        kept = "finished planes are kept, the same command goes on from there"
         code = 143 if isinstance(stop, _Terminated) else 130
         fail(f"interrupted: {output}: {kept}", code)
     finally:

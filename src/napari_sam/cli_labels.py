@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_sam.cli_common import FORMATS, split
+from napari_sam.cli_common import FORMATS, interruptible, split
 from napari_sam.cli_say import say
 
 
@@ -17,8 +17,9 @@ def export(
         list[str],
         typer.Argument(
             metavar="LABELS...",
-            help="Label images, folders of them, results of annotate, or folders that "
-            "were saved in napari.",
+            help="Label images, results of annotate, folders that were saved in "
+            "napari, or files of other programs: COCO, GeoJSON of QuPath, ROIs of "
+            "ImageJ, YOLO, SA-1B, and more; or folders of them.",
         ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for the results.")],
@@ -28,8 +29,9 @@ def export(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="The images, for formats that hold them: a file, or a folder in which "
-            "they are called as the labels are."
+            help="The images, for formats that hold them, and labels that do not say "
+            "how large their image is: a file, or a folder in which they are called as "
+            "the labels are."
         ),
     ] = None,
     complete: Annotated[
@@ -60,7 +62,8 @@ def export(
     from napari_sam.records.formats.base import Options
     from napari_sam.records.screen import Screen
 
-    with Screen() as screen:
+    kept = "what is there is complete, the same command with --overwrite does it all"
+    with interruptible(output, kept), Screen() as screen:
         report = deliver(
             labels,
             output,

@@ -102,6 +102,59 @@ def test_a_very_long_name_of_many_alphabets(
     assert run([image], output, recipe).inputs[0].status == "skipped"
 
 
+# A disk of 1 MB with so much room, then one with enough; $1: who runs the command line.
+SMALL_DISK = """
+set -e
+mount -t tmpfs -o size=1m tmpfs "$disk"
+head -c $((1048576 - room * 1024)) /dev/zero > "$disk/other"
+set +e
+"$@"
+echo "first: $?"
+mount -o remount,size=64m "$disk"
+"$@"
+echo "second: $?"
+cp -r "$disk/out" "$kept"
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs is of Linux")
+@pytest.mark.parametrize("room", [20, 160])
+def test_a_disk_that_is_full_loses_nothing(
+    write_discs: Writer, tmp_path: Path, recipe: Recipe, room: int
+) -> None:
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    for name in "abc":
+        write_discs(f"in/{name}.tif", (6, 128, 128), axes="ZYX")
+    disk, kept = tmp_path / "disk", tmp_path / "kept"
+    disk.mkdir()
+    code = "from napari_sam.cli import main; main()"
+    command = [sys.executable, "-c", code, "annotate", str(tmp_path / "in")]
+    command += ["--output", str(disk / "out"), "--detector", "threshold"]
+    command += ["--device", "cpu", "--link", "stack", "--format", "tiff,coco"]
+    done = subprocess.run(
+        [*alone, "sh", "-c", SMALL_DISK, "sh", *command],
+        env=os.environ | {"disk": str(disk), "kept": str(kept), "room": str(room)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "first: 2" in done.stdout and "second: 0" in done.stdout
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    wanted = tmp_path / "wanted"
+    assert run([tmp_path / "in"], wanted, recipe, formats=["tiff", "coco"]).ok
+    for name in "abc":
+        np.testing.assert_array_equal(
+            tifffile.imread(kept / "labels" / f"{name}.tif"),
+            tifffile.imread(wanted / "labels" / f"{name}.tif"),
+        )
+    for name in ("objects.csv", "coco/annotations.json"):
+        assert (kept / name).read_bytes() == (wanted / name).read_bytes()
+    assert not [path for path in kept.rglob("*") if path.name.endswith(".part")]
+
+
 def status(output: Path, prefix: Sequence[str] = ()) -> dict[str, Any]:
     code = "from napari_sam.cli import main; main()"
     done = subprocess.run(
@@ -131,14 +184,63 @@ def test_the_state_of_a_run_that_is_going_on(
     ) as going:
         assert going.stdout is not None
         assert going.stdout.readline() == "ready\n"
+        before = listing(output)
         found = status(output)
+        after = listing(output)
+        # Who reads says so to who writes, in the file that is there for that.
+        shared = str(Path(".work", "ledger.sqlite-shm"))
+        assert before.pop(shared)[0] == after.pop(shared)[0]
+        assert after == before
         assert found["running"]
         assert found["begun"] == [{"image": "a.tif", "finished": 2, "planes": 3}]
         going.communicate("\n")
     assert going.returncode == 0
-    after = status(output)
-    assert not after["running"] and not after["begun"]
-    assert after["images"]["done"] == 2
+    before = listing(output)
+    found = status(output)
+    assert listing(output) == before
+    assert not found["running"] and not found["begun"]
+    assert found["images"]["done"] == 2
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Return everything in a folder with sizes, times and contents of files."""
+    return {
+        str(path.relative_to(folder)): (
+            path.stat().st_size,
+            path.stat().st_mtime_ns,
+            path.read_bytes() if path.is_file() else b"",
+        )
+        for path in folder.rglob("*")
+    }
+
+
+def test_the_state_of_a_run_that_was_killed_leaves_no_trace(
+    write_discs: Writer, tmp_path: Path
+) -> None:
+    write_discs("in/a.tif")
+    write_discs("in/b.tif", (3, 64, 64), axes="ZYX")
+    output = tmp_path / "out"
+    command = [sys.executable, "-c", WAITING, "annotate", str(tmp_path / "in")]
+    command += ["--output", str(output), "--detector", "threshold", "--device", "cpu"]
+    with subprocess.Popen(
+        [*command, "--link", "stack"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as going:
+        assert going.stdout is not None
+        assert going.stdout.readline() == "ready\n"
+        going.kill()
+    before = listing(output)
+    log = str(Path(".work", "ledger.sqlite-wal"))
+    assert before[log][2]  # not all is in the tables yet
+    found = status(output)
+    assert listing(output) == before
+    assert found["images"]["done"] == 1 and not found["running"]
+    assert found["begun"] == [{"image": "b.tif", "finished": 2, "planes": 3}]
+    # Times are in the tables alone, and were in what had not reached them.
+    assert found["seconds_per_plane"] is not None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders have no such mode there")

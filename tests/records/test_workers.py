@@ -39,6 +39,10 @@ if __name__ == "__main__":
 """
 
 
+ALONE = ["unshare", "--user", "--map-root-user", "--mount"]
+HIDDEN = 'mount -t tmpfs tmpfs "$1" && shift && exec "$@"'
+
+
 def equal(one: Path, other: Path) -> None:
     paths = sorted((one / "labels").glob("*.tif"))
     assert paths
@@ -137,8 +141,14 @@ def scheduler(tmp_path: Path) -> Iterator[tuple[Path, str]]:
         process.terminate()
 
 
-def start_worker(file: Path, threads: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny"]
+def start_worker(
+    file: Path, threads: int, without: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start one, as on a machine that does not have a folder."""
+    command = (
+        [] if without is None else [*ALONE, "sh", "-c", HIDDEN, "sh", str(without)]
+    )
+    command += [sys.executable, "-m", "distributed.cli.dask_worker", "--no-nanny"]
     command += ["--scheduler-file", str(file), "--nthreads", str(threads)]
     command += ["--no-dashboard", "--local-directory", str(file.parent / "scratch")]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=file.parent)
@@ -160,6 +170,46 @@ def test_workers_of_a_scheduler(scheduler, write_discs, tmp_path, recipe, monkey
         assert run(relative, "many", recipe, workers=there).ok
         worker.terminate()
     equal(tmp_path / "alone", tmp_path / "many")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs is of Linux")
+@pytest.mark.parametrize("hidden", ["images", "results"])
+def test_a_worker_that_does_not_see_the_files_is_refused(
+    scheduler, write_discs, tmp_path, recipe, hidden
+):
+    if subprocess.run([*ALONE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount a disk of their own")
+    file, address = scheduler
+    image = write_discs("images/a.tif")
+    (tmp_path / "results").mkdir()
+    with start_worker(file, 1, tmp_path / hidden) as worker:
+        with pytest.raises(WorkersError, match="does not see") as raised:
+            output = tmp_path / "results"
+            run([image], output, recipe, workers=Workers(scheduler=address))
+        worker.terminate()
+    assert str(tmp_path / hidden) in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "results" / "labels").exists()
+
+
+def test_workers_do_only_what_is_asked_for(write_discs, tmp_path, recipe):
+    images = [write_discs(f"{name}.tif") for name in "abc"]
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"II*\0 cut off")
+    images.append(broken)
+    many, alone = tmp_path / "many", tmp_path / "alone"
+    first = run(images, many, recipe, only=["b", "broken"], workers=Workers(2))
+    assert {one.image: one.status for one in first.inputs} == {
+        "b.tif": "done",
+        "broken.tif": "failed",
+    }
+    broken.write_bytes(images[0].read_bytes())
+    again = run(images, many, recipe, retry_failed=True, workers=Workers(2))
+    assert [(one.image, one.status) for one in again.inputs] == [("broken.tif", "done")]
+    assert read_status(many).images["done"] == 2
+    assert run(images, many, recipe, workers=Workers(2)).ok
+    assert run(images, alone, recipe).ok
+    equal(alone, many)
 
 
 def test_a_scheduler_that_does_not_answer(write_discs, tmp_path, recipe):

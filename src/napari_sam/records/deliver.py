@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,14 +22,15 @@ from napari_sam.records.files import (
     prepare_folder,
     remove_parts,
 )
+from napari_sam.records.foreign import drawn, find_labels
 from napari_sam.records.formats.base import Options, Page, Shared
 from napari_sam.records.layout import Layout, check_collisions
 from napari_sam.records.report import InputReport, Kind, Listener, Progress, RunReport
 from napari_sam.records.sources import (
+    NO_CLASS,
     LabelSource,
     Source,
     class_names_of,
-    find_sources,
     image_of,
 )
 from napari_sam.records.work import FOLDER, InputWork
@@ -63,14 +64,16 @@ def export(
     ----------
     labels : sequence of str or Path
         Label images, folders of them, results of `annotate`, folders that the viewer
-        saved. Of the last only what is complete goes into formats to train with.
+        saved, files that `napari_sam.records.reading` can read. Of what is not complete
+        only the rest goes into formats to train with.
     output : str or Path
         `objects.csv` and a folder for each format.
     formats : sequence of str
         Of `napari_sam.records.formats.NAMES`.
     images : str or Path, optional
-        The images, for formats that hold them: a file, or a folder in which they have
-        the labels' relative path without suffix.
+        The images, for formats that hold them and labels that do not say how large
+        their image is: a file, or a folder in which they have the labels' relative path
+        without suffix.
     complete : bool
         Take every slice as complete.
     options : Options, optional
@@ -89,7 +92,7 @@ def export(
     if not layout.formats:
         names = ", ".join(known_formats.NAMES)
         raise OutputError(f"choose a format with --format: {names}")
-    sources = find_sources(labels, complete=complete)
+    sources = find_labels(labels, complete=complete)
     if any((layout.output / name).exists() for name in _TAKEN):
         raise OutputError(
             f"{layout.output} holds results of annotate or labels that were saved: "
@@ -97,7 +100,7 @@ def export(
         )
     found = _images(layout, images)
     usable = [one for one in sources if not one.error]
-    check_collisions([InputFile(one.path, one.relative) for one in usable], layout)
+    check_collisions([InputFile(_shown(one), one.relative) for one in usable], layout)
     if not overwrite:
         _refuse_existing(layout, usable)
     work = layout.output / _WORK
@@ -105,12 +108,18 @@ def export(
     prepare_folder(work)
     with locked(work / "lock", layout.output):
         remove_parts(layout.output)
-        classes = class_names_of(usable)
-        job = _Delivery(layout, work / "parts", classes, images, found)
+        plain = [one for one in usable if one.load is None]
+        classes = list(class_names_of(plain)) if plain else []
+        job = _Delivery(layout, work / "parts", classes, images, found, complete)
         try:
             return job.over(sources, options or Options(), progress)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _shown(source: Source) -> Path:
+    """Return how to call a source, of which there may be many in one file."""
+    return source.path if source.load is None else source.path / source.image
 
 
 def _images(layout: Layout, images: str | Path | None) -> dict[str, Path]:
@@ -146,9 +155,10 @@ class _Delivery:
 
     layout: Layout
     work: Path
-    class_names: tuple[str, ...]
+    class_names: list[str]  # files of other programs add theirs
     images: str | Path | None
     found: Mapping[str, Path]
+    complete: bool
 
     def over(
         self, sources: Sequence[Source], options: Options, listen: Listener
@@ -166,8 +176,9 @@ class _Delivery:
                 ]
                 for kind, line in (*lines, (report.status, report.line)):
                     listen(Progress(kind, report.image, line, number, len(sources)))
-            with explained(self.layout.output):
-                self._join(done, options)
+            if done:
+                with explained(self.layout.output):
+                    self._join(done, options)
         except DiskFullError as error:
             stopped = str(error)
             reports += (
@@ -200,8 +211,7 @@ class _Delivery:
             if self.images is not None:
                 image = image_of(source, Path(self.images), self.found)
                 opened.callback(image.close)
-            axes = None if image is None else image.label_axes
-            labels = LabelSource.of(source, self.class_names, axes)
+            labels, said = self._labels(source, image)
             opened.callback(labels.close)
             self._check_tracks(source, labels)
             tracks = any(one.tracks for one in self.layout.further)
@@ -209,7 +219,7 @@ class _Delivery:
             export = Export(
                 labels.stack if image is None else image,
                 source.relative,
-                source.path.name if image is None else _name(source.relative, image),
+                _name(source, image),
                 self.layout,
                 work,
                 numbers,
@@ -220,7 +230,17 @@ class _Delivery:
             export.write(_counted(pages_of(labels, numbers), known))
             export.finish(labels.labels)
             ids = (int(np.count_nonzero(one.ids)) for one in numbers.linked.values())
-            return len(labels.stack), sum(ids), self._left_out(source, known)
+            notes = (*said, *self._left_out(source, known))
+            return len(labels.stack), sum(ids), notes
+
+    def _labels(
+        self, source: Source, image: ImageStack | None
+    ) -> tuple[LabelSource, tuple[str, ...]]:
+        names = self.class_names
+        if source.load is not None:
+            return drawn(source, names, image, complete=self.complete)
+        axes = None if image is None else image.label_axes
+        return LabelSource.of(source, names, axes), ()
 
     def _left_out(self, source: Source, known: Counter[str]) -> tuple[str, ...]:
         """Say what was not written since it is not complete."""
@@ -240,7 +260,7 @@ class _Delivery:
                     f"{source.path}: the format {one.name} holds tracks, and this has "
                     "no axis of time: leave the format out"
                 )
-            if one.tracks and source.known is not None:
+            if one.tracks and labels.partly:
                 raise OutputError(
                     f"{source.path}: the format {one.name} cannot say what is not "
                     "complete: complete all slices, or leave the format out"
@@ -252,7 +272,8 @@ class _Delivery:
         for one in self.layout.further:
             parts = [work.fragment(one.name) for work in done]
             folder = self.layout.folder(one.name)
-            one.join(Shared(folder, parts, rows, self.class_names, options))
+            names = self.class_names or [NO_CLASS]
+            one.join(Shared(folder, parts, rows, names, options))
 
 
 def _counted(pages: Iterator[Page], known: Counter[str]) -> Iterator[Page]:
@@ -262,8 +283,10 @@ def _counted(pages: Iterator[Page], known: Counter[str]) -> Iterator[Page]:
         yield page
 
 
-def _name(relative: PurePosixPath, image: ImageStack) -> str:
-    return str(relative.with_name(image.name))
+def _name(source: Source, image: ImageStack | None) -> str:
+    if image is not None:
+        return str(source.relative.with_name(image.name))
+    return source.path.name if source.load is None else source.image
 
 
 def numbers_of(labels: LabelSource, *, tracks: bool = False) -> Numbers:

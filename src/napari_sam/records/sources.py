@@ -22,16 +22,17 @@ from napari_sam.segment.table import make_table
 from napari_sam.types import ImageError, Mask, NapariSamError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
     from napari_sam.models.given.rows import Row
+    from napari_sam.records.reading import Read
     from napari_sam.types import BoolArray, LabelArray, ObjectTable
 
 _KNOWN: Final = "known"
 _PROMPTS: Final = "prompts.json"
-_OBJECT: Final = "object"  # what a class without a name is called
+NO_CLASS: Final = "object"  # what a class without a name is called
 _HIGHEST: Final = np.iinfo(np.uint32).max
 Index = tuple[int, ...]
 
@@ -51,6 +52,10 @@ class Source:
         Which pixels are the truth; without it all are.
     error : str
         Why it cannot be used.
+    load : callable, optional
+        Reads it, where it is a file of another program; takes the shape of the image.
+    image : str
+        What such a file calls its image.
     """
 
     path: Path
@@ -58,6 +63,8 @@ class Source:
     table: BoxTable | None = None
     known: Path | None = None
     error: str = ""
+    load: Callable[[Sequence[int] | None], Read] | None = None
+    image: str = ""
 
 
 def find_sources(given: Sequence[str | Path], *, complete: bool) -> list[Source]:
@@ -129,12 +136,12 @@ def class_names_of(sources: Sequence[Source]) -> tuple[str, ...]:
     OutputError
         If two tables call one number by two names.
     """
-    names: dict[int, tuple[str, Path]] = {0: (_OBJECT, Path())}
+    names: dict[int, tuple[str, Path]] = {0: (NO_CLASS, Path())}
     for table in {id(s.table): s.table for s in sources if s.table}.values():
         for number, name in enumerate(table.class_names):
             plain = "" if name == str(number) else name
             before, where = names.get(number, ("", table.path))
-            if plain and before not in ("", _OBJECT, plain):
+            if plain and before not in ("", NO_CLASS, plain):
                 raise OutputError(
                     f"{where} and {table.path} call class {number} {before!r} and "
                     f"{plain!r}: export them into two folders"
@@ -156,26 +163,30 @@ class LabelSource:
     class_names : sequence of str
     known : ImageStack, optional
         Where the labels are the truth.
-    table : BoxTable, optional
-        For what its rows say.
     rows : mapping of index to sequence of row
-        Of the table.
+        What is known about the objects, as a table has it.
+    parents : bool
+        The rows say from whom a track comes.
+    number : callable
+        Reads a whole number of a row.
     """
 
     def __init__(
         self,
         stack: ImageStack,
-        class_names: Sequence[str] = (_OBJECT,),
+        class_names: Sequence[str] = (NO_CLASS,),
         *,
         known: ImageStack | None = None,
-        table: BoxTable | None = None,
         rows: Mapping[Index, Sequence[Row]] | None = None,
+        parents: bool = False,
+        number: Callable[[Row, str], int] = lambda row, name: int(row.get(name) or 0),
     ) -> None:
         self.stack = stack
         self._names = class_names
         self._known = known
-        self._table = table
         self._rows = rows or {}
+        self._parents = parents
+        self._value = number
 
     @classmethod
     def of(
@@ -198,13 +209,20 @@ class LabelSource:
         stack = open_labels(source.path, axes)
         try:
             known = None if source.known is None else _opened_like(stack, source)
-            table, rows = source.table, None
-            if table is not None and "id" in table.columns:
-                rows = _rows_of(table, source, stack.stack_axes)
+            table = source.table
+            if table is None or "id" not in table.columns:
+                return cls(stack, class_names, known=known)
+            return cls(
+                stack,
+                class_names,
+                known=known,
+                rows=_rows_of(table, source, stack.stack_axes),
+                parents="parent" in table.columns,
+                number=table.number,
+            )
         except BaseException:
             stack.close()
             raise
-        return cls(stack, class_names, known=known, table=table, rows=rows)
 
     def close(self) -> None:
         """Close the files."""
@@ -215,6 +233,11 @@ class LabelSource:
     def labels(self, index: Index) -> LabelArray:
         """Return a plane with ids of this plane alone, 1 to n."""
         return self._compact(index)[0]
+
+    @property
+    def partly(self) -> bool:
+        """Whether something says where the labels are the truth."""
+        return self._known is not None
 
     def known(self, index: Index) -> BoolArray | None:
         """Return where the labels of a plane are the truth; None: everywhere."""
@@ -232,7 +255,7 @@ class LabelSource:
         _, values = self._compact(index)
         linked = Linked.new(len(values), flags=False)
         linked.ids[1:] = values
-        if not tracks and (self._table is None or "parent" not in self._table.columns):
+        if not tracks and not self._parents:
             return linked
         parents = {
             self._value(row, "id"): self._value(row, "parent")
@@ -273,9 +296,6 @@ class LabelSource:
     @property
     def _where(self) -> str:
         return str(self.stack.path or self.stack.name)
-
-    def _value(self, row: Row, name: str) -> int:
-        return 0 if self._table is None else self._table.number(row, name)
 
     def ids(self, index: Index) -> npt.NDArray[Any]:
         """Return a plane as it is in the file, whole numbers of 0 to 2**32 - 1."""
@@ -363,10 +383,16 @@ def image_of(source: Source, images: Path, found: Mapping[str, Path]) -> ImageSt
     Raises
     ------
     NapariSamError
-        If there is none, or it has another shape.
+        If there is none, or it has another shape than a label image.
     """
     name = str(source.relative)
     path = found.get(name) or found.get(name.removesuffix(MASKS))
+    if path is None and source.load is not None:
+        # Other programs have other folders.
+        alike = [
+            key for key in found if PurePosixPath(key).name == source.relative.name
+        ]
+        path = found[alike[0]] if len(alike) == 1 else None
     if path is None and len(found) == 1 and not images.is_dir():
         path = next(iter(found.values()))
     if path is None:
@@ -375,6 +401,8 @@ def image_of(source: Source, images: Path, found: Mapping[str, Path]) -> ImageSt
             "together that have the same path without suffix"
         )
     image = open_image(path)
+    if source.load is not None:
+        return image
     labels = _shape_of(source.path, image)
     if labels != image.label_shape:
         image.close()

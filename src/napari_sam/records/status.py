@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import statistics
+import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +18,8 @@ from napari_sam.records.work import Workspace
 from napari_sam.types import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_sam.records.work import RunRecord
 
 STATES: Final = ("done", "failed", "working", "unfinished", "waiting")
@@ -179,18 +183,34 @@ def _fill(
 
 
 def _copy(path: Path, ledger: Ledger, running: bool) -> None:
-    # In a folder that must not be written SQLite reads only what nobody else writes.
-    for how in ("mode=ro",) if running else ("mode=ro", "mode=ro&immutable=1"):
-        try:
-            # As an address, since `?` and `%` may stand in names.
-            place = f"{path.absolute().as_uri()}?{how}"
-            with closing(sqlite3.connect(place, uri=True, timeout=30)) as source:
-                source.backup(ledger.db)
-            ledger.anew = False  # there were none at the first try
-            ledger.check()
-            return
-        except sqlite3.Error:
-            ledger.renew()
+    try:
+        with _opened(path, running) as source:
+            source.backup(ledger.db)
+        ledger.anew = False
+        ledger.check()
+    except (OSError, sqlite3.Error):
+        ledger.renew()
+
+
+@contextmanager
+def _opened(path: Path, running: bool) -> Iterator[sqlite3.Connection]:
+    """Open the tables so that no file beside them is made or changed."""
+    log = path.with_name(f"{path.name}-wal")
+    with tempfile.TemporaryDirectory() as folder:
+        if not log.exists():
+            # All is in one file. SQLite need not agree with others who read it, for
+            # which it would make files of its own.
+            how = "mode=ro&immutable=1"
+        else:
+            how = "mode=ro"
+            if not running:
+                # A run was cut off, and what it wrote last must be put in first.
+                shutil.copy(log, folder)
+                path = Path(shutil.copy(path, folder))
+        # As an address, since `?` and `%` may stand in names.
+        place = f"{path.absolute().as_uri()}?{how}"
+        with closing(sqlite3.connect(place, uri=True, timeout=30)) as source:
+            yield source
 
 
 def _status(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ class State:
         Why the last thing failed.
     ended : {"", "done", "paused", "failed"}
         How the last run ended that was started here.
+    items : tuple of Item
+        All images: those of the results, then those that are named and not there.
     """
 
     phase: Phase = "idle"
@@ -84,6 +86,14 @@ class State:
     results: Results = Results()
     error: str = ""
     ended: Ended = ""
+    items: tuple[Item, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put the images together, once: there may be thousands."""
+        known = {item.name for item in self.results.items}
+        new = [item for item in self.found or () if item.name not in known]
+        items = (*self.results.items, *new) if new else self.results.items
+        object.__setattr__(self, "items", items)
 
     @property
     def busy(self) -> bool:
@@ -94,13 +104,6 @@ class State:
     def elsewhere(self) -> bool:
         """Whether another program is writing into the folder."""
         return not self.busy and self.results.running
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """All images: those of the results, then those that are named and not there."""
-        known = {item.name for item in self.results.items}
-        new = tuple(item for item in self.found or () if item.name not in known)
-        return (*self.results.items, *new)
 
 
 class Listener(Protocol):

@@ -5,34 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.images.readers import is_zarr
-from napari_sam.records.reading.base import Read
+from napari_sam.records.reading.base import Part, Read
 from napari_sam.types import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["Read", "can_read", "read"]
+__all__ = ["TEXTS", "Part", "Read", "can_read", "meant", "parts", "read"]
 
 # Files that stand for the folder in which they lie.
 _OF_FOLDERS = ("zarr.json", "prompts.json", "res_track.txt", "man_track.txt")
-_TEXTS = (".json", ".geojson", ".txt", ".zip", ".roi")
+TEXTS = (".json", ".geojson", ".txt", ".zip", ".roi")
 
 
 def can_read(path: Path) -> bool:
     """Whether a file or folder may hold labels, as far as its name says; quickly."""
     from napari_sam.records.reading import files, yolo
 
-    path = _meant(path)
+    path = meant(path)
     if is_zarr(path):
         return files.is_label_zarr(path)
     if path.is_dir():
         return files.is_kept(path) or files.is_ctc(path) or yolo.is_yolo_folder(path)
     name = path.name.lower()
-    return name.endswith((*_TEXTS, "_masks.tif", "_masks.tiff"))
+    return name.endswith((*TEXTS, "_masks.tif", "_masks.tiff"))
 
 
-def _meant(path: Path) -> Path:
+def meant(path: Path) -> Path:
     """Return the folder that is meant where one of its files is named."""
     return path.parent if path.name in _OF_FOLDERS else path
 
@@ -56,7 +56,7 @@ def read(path: Path, shape: Sequence[int] | None = None) -> list[Read]:
     """
     from napari_sam.records.reading import coco, files, geojson, roi, yolo
 
-    path = _meant(path)
+    path = meant(path)
     suffix = path.suffix.lower()
     if not path.exists():
         raise ImageError(f"{path}: there is no such file or folder: check the name")
@@ -82,3 +82,20 @@ def read(path: Path, shape: Sequence[int] | None = None) -> list[Read]:
     if files.is_sa1b_record(path):
         return [files.read_record(path)]
     return coco.read_coco(path)
+
+
+def parts(path: Path) -> list[Part]:
+    """Return the images of a file or folder, which are read when they are wanted.
+
+    Raises
+    ------
+    NapariSamError
+        If it cannot be read.
+    """
+    from napari_sam.records.reading import coco, files
+
+    path = meant(path)
+    foreign = path.suffix.lower() == ".json" and path.is_file()
+    if foreign and not (files.is_geojson(path) or files.is_sa1b_record(path)):
+        return coco.coco_parts(path)
+    return [Part("", lambda shape: read(path, shape)[0])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,10 +12,11 @@ import numpy.typing as npt
 from napari_sam.types import ImageError, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from napari_sam.records.labels import PixelSize
+    from napari_sam.types import BoolArray
 
 _MOST: Final = 2**33  # pixels: files that ask for more are damaged
 _HAIR: Final = 1e-6
@@ -37,6 +39,12 @@ class Read:
     pixel_size : mapping of axis to (size, unit)
     notes : tuple of str
         What a person should know, one line each.
+    class_names : tuple of str
+        All classes, in the order of the file; also those that no object has.
+    fitted : bool
+        Nobody knew how large the image is: the labels are as large as the objects.
+    known : bool array of the labels' shape, optional
+        Where the labels are the truth; without it everywhere.
     """
 
     name: str
@@ -45,6 +53,25 @@ class Read:
     features: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     pixel_size: PixelSize = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    fitted: bool = False
+    known: BoolArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One image of a file, to be read when it is wanted.
+
+    Attributes
+    ----------
+    image : str
+        What the file calls it; empty where it does not.
+    load : callable
+        Takes the shape of the image, or None, as `reading.read` does.
+    """
+
+    image: str
+    load: Callable[[Sequence[int] | None], Read]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +86,15 @@ class Piece:
     number : int
         The label that it wants; 0 for any.
     class_name : str
+    score : float
+        NaN where the file has none.
     """
 
     mask: Mask
     index: tuple[int, ...] = ()
     number: int = 0
     class_name: str = ""
+    score: float = math.nan
 
 
 NOTHING: Final = Mask.from_array(np.zeros((0, 0), np.bool_))
@@ -126,12 +156,16 @@ def joined(
     *,
     axes: str,
     name: str,
+    class_names: Sequence[str] = (),
 ) -> Read:
     """Draw objects into one label image.
 
     Labels cannot overlap: where objects do, the smaller one is drawn over the larger.
+    Without `class_names` they are those of the objects.
     """
-    found = sorted(pieces, key=lambda piece: -piece.mask.area)
+    given = list(pieces)
+    classes = class_names or [one.class_name for one in given if one.class_name]
+    found = sorted(given, key=lambda piece: -piece.mask.area)
     whole = checked_shape(path, shape)
     labels = np.zeros(whole, np.uint32)
     numbers = _numbers(found)
@@ -155,7 +189,9 @@ def joined(
             f"{path.name}: objects overlap on {lost} pixels, which labels cannot: the "
             "smaller ones are on top",
         )
-    return Read(name, labels, axes, _features(found, numbers), notes=notes)
+    features = _features(found, numbers)
+    names = tuple(dict.fromkeys(classes))
+    return Read(name, labels, axes, features, notes=notes, class_names=names)
 
 
 def _numbers(pieces: Sequence[Piece]) -> list[int]:
@@ -171,8 +207,11 @@ def _numbers(pieces: Sequence[Piece]) -> list[int]:
 
 
 def _features(pieces: Sequence[Piece], numbers: Sequence[int]) -> dict[str, list[Any]]:
-    classes = {n: p.class_name for p, n in zip(pieces, numbers, strict=True)}
-    if not any(classes.values()):
-        return {}
-    index = sorted(classes)
-    return {"index": index, "class_name": [classes[number] for number in index]}
+    known = dict(zip(numbers, pieces, strict=True))
+    index = sorted(known)
+    columns: dict[str, list[Any]] = {}
+    if any(piece.class_name for piece in known.values()):
+        columns["class_name"] = [known[number].class_name for number in index]
+    if not all(math.isnan(piece.score) for piece in known.values()):
+        columns["score"] = [known[number].score for number in index]
+    return {"index": index, **columns} if columns else {}

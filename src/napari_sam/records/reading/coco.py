@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -10,12 +13,14 @@ import numpy as np
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from napari_sam.models.given.sa1b import mask_of_runs
-from napari_sam.records.reading.base import Piece, Read, filled, joined
+from napari_sam.records.reading.base import Part, Piece, Read, filled, joined
 from napari_sam.records.reading.texts import bytes_of, first_line
 from napari_sam.types import ImageError, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+
+    from napari_sam.types import BoolArray
 
 _Side: TypeAlias = Annotated[int, Field(gt=0, lt=2**20)]
 _Number: TypeAlias = Annotated[float, Field(gt=-(2**21), lt=2**21)]
@@ -42,6 +47,7 @@ class _Annotation(BaseModel):
     segmentation: _Code | list[list[_Number]] | None = None
     iscrowd: int = 0
     object_id: NonNegativeInt = 0
+    score: float | None = None
 
 
 class _Category(BaseModel):
@@ -56,12 +62,31 @@ class _File(BaseModel):
 
 
 def read_coco(path: Path) -> list[Read]:
-    """Read the masks of every image as labels; "crowds" are left out.
+    """Read the masks of every image as labels.
 
     Raises
     ------
     ImageError
         If it cannot be read, or holds more images than can be looked at.
+    """
+    parts = coco_parts(path)
+    if len(parts) > MOST:
+        raise ImageError(
+            f"{path}: it describes {len(parts)} images, more than {MOST} are not "
+            "opened at once: cut out the ones that you want to see"
+        )
+    return [part.load(None) for part in parts]
+
+
+def coco_parts(path: Path) -> list[Part]:
+    """Read which images there are; their masks are drawn when they are wanted.
+
+    "Crowds" are left out; the labels are no truth there.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
     """
     try:
         file = _File.model_validate_json(bytes_of(path))
@@ -73,19 +98,12 @@ def read_coco(path: Path) -> list[Read]:
     names = {category.id: category.name for category in file.categories}
     of_image: dict[int, list[_Annotation]] = defaultdict(list)
     for annotation in file.annotations:
-        if not annotation.iscrowd:
-            of_image[annotation.image_id].append(annotation)
+        of_image[annotation.image_id].append(annotation)
     stacks: dict[str, list[_Image]] = defaultdict(list)
     for image in file.images:
         stacks[image.file_name or str(image.id)].append(image)
-    if len(stacks) > MOST:
-        raise ImageError(
-            f"{path}: it describes {len(stacks)} images, more than {MOST} are not "
-            "opened at once: cut out the ones that you want to see"
-        )
-    only = len(set(names.values())) < 2
     return [
-        _stack(path, name, images, of_image, {} if only else names)
+        Part(name, partial(_stack, path, name, images, of_image, names))
         for name, images in stacks.items()
     ]
 
@@ -96,6 +114,7 @@ def _stack(
     images: Sequence[_Image],
     of_image: dict[int, list[_Annotation]],
     names: dict[int, str],
+    shape: Sequence[int] | None,
 ) -> Read:
     axes = [a for a in "tz" if any(getattr(image, a) is not None for image in images)]
     places = [tuple(getattr(image, a) or 0 for a in axes) for image in images]
@@ -105,37 +124,64 @@ def _stack(
             f"{path}: it describes {name} several times, and not as planes of a stack: "
             "give every image a name of its own"
         )
-    pieces = [
-        piece
-        for image, index in zip(images, places, strict=True)
-        for piece in _pieces(path, image, index, of_image[image.id], names)
-    ]
+    shown = {} if len(set(names.values())) < 2 else names
+    pieces: list[Piece] = []
+    crowds: list[Piece] = []
+    for image, index in zip(images, places, strict=True):
+        for annotation in of_image[image.id]:
+            piece = _piece(path, image, index, annotation, shown)
+            if piece.mask.area:
+                (crowds if annotation.iscrowd else pieces).append(piece)
     lengths = [max(place[n] for place in places) + 1 for n in range(len(axes))]
-    shape = (*lengths, *sizes.pop())
+    whole = (*lengths, *sizes.pop())
+    if shape is not None and len(shape) == len(whole):
+        # What a file says nothing about may be missing at the end, too.
+        longer = zip(shape[:-2], lengths, strict=True)
+        whole = (*(max(one, other) for one, other in longer), *whole[-2:])
     plain = PurePosixPath(name).name
     letters = f"{''.join(axes).upper()}YX"
-    return joined(path, pieces, shape, axes=letters, name=Path(plain).stem)
+    read = joined(
+        path,
+        pieces,
+        whole,
+        axes=letters,
+        name=Path(plain).stem,
+        class_names=[names[number] for number in sorted(names)],
+    )
+    return replace(read, known=_known(whole, places, crowds))
 
 
-def _pieces(
+def _known(
+    shape: tuple[int, ...], places: Sequence[tuple[int, ...]], crowds: Sequence[Piece]
+) -> BoolArray | None:
+    """Return where somebody has looked: on planes that are named, but no crowds."""
+    if not crowds and len(places) == np.prod(shape[:-2], dtype=int):
+        return None
+    known = np.zeros(shape, np.bool_)
+    for place in places:
+        known[place] = True
+    for crowd in crowds:
+        known[crowd.index][crowd.mask.slices][crowd.mask.data] = False
+    return known
+
+
+def _piece(
     path: Path,
     image: _Image,
     index: tuple[int, ...],
-    annotations: Sequence[_Annotation],
+    annotation: _Annotation,
     names: dict[int, str],
-) -> Iterator[Piece]:
-    size = image.height, image.width
-    for annotation in annotations:
-        try:
-            mask = _mask(annotation, size)
-        except ValueError as error:
-            raise ImageError(
-                f"{path}: a mask of {image.file_name} is damaged ({error}): make the "
-                "file again"
-            ) from error
-        if mask.area:
-            name = names.get(annotation.category_id, "")
-            yield Piece(mask, index, annotation.object_id, name)
+) -> Piece:
+    try:
+        mask = _mask(annotation, (image.height, image.width))
+    except ValueError as error:
+        raise ImageError(
+            f"{path}: a mask of {image.file_name} is damaged ({error}): make the "
+            "file again"
+        ) from error
+    name = names.get(annotation.category_id, "")
+    score = math.nan if annotation.score is None else annotation.score
+    return Piece(mask, index, annotation.object_id, name, score)
 
 
 def _mask(annotation: _Annotation, size: tuple[int, int]) -> Mask:

@@ -77,13 +77,25 @@ def read_label_zarr(path: Path) -> list[Read]:
     ImageError
         If it cannot be read.
     """
-    about = _ome(path)
-    if "image-label" in about:
+    if "image-label" in _ome(path):
         return [read_labels(path)]
-    names = about.get("labels")
+    return [read_labels(path / name) for name in label_names(path)]
+
+
+def label_names(path: Path) -> list[str]:
+    """Return which labels an OME-Zarr folder `labels` lists.
+
+    Raises
+    ------
+    ImageError
+        If its list is damaged.
+    """
+    if not is_label_zarr(path) or "labels" not in (about := _ome(path)):
+        return []
+    names = about["labels"]
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise ImageError(f"{path}: its list of labels is damaged: export it again")
-    return [read_labels(path / name) for name in names]
+    return names
 
 
 def is_kept(folder: Path) -> bool:
@@ -149,7 +161,7 @@ def read_record(path: Path) -> Read:
     except ModelError as error:
         raise ImageError(str(error)) from error
     pieces = [
-        Piece(mask, number=number)
+        Piece(mask, number=number, score=mask.score)
         for number, mask in enumerate(record.masks, start=1)
         if mask.area
     ]

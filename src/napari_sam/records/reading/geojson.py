@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -102,17 +103,17 @@ def read_geojson(path: Path, shape: Sequence[int] | None = None) -> Read:
     left_out = len(collection.features) - len(drawn)
     said = collection.image
     if said is not None and len(said.axes) == len(said.shape):
-        axes, whole = said.axes.upper(), tuple(said.shape)
+        axes, whole, fitted = said.axes.upper(), tuple(said.shape), False
     else:
         axes, whole = fit(drawn, shape)
+        fitted = whole != tuple(shape or ())
     placed = [_placed(piece, axes) for piece in drawn]
     read = joined(path, placed, whole, axes=axes, name=path.stem)
+    notes = read.notes
     if left_out:
         note = f"{path.name}: {left_out} features are no areas, and are left out"
-        read = Read(
-            read.name, read.labels, axes, read.features, {}, (*read.notes, note)
-        )
-    return read
+        notes = (*notes, note)
+    return replace(read, notes=notes, fitted=fitted)
 
 
 def _piece(feature: _Feature, geometry: _Geometry) -> Piece:
@@ -173,4 +174,4 @@ def _placed(piece: Piece, axes: str) -> Piece:
 def at(piece: Piece, places: dict[str, int], axes: str) -> Piece:
     """Return an object with the index that it has along these axes."""
     index = tuple(places.get(axis, 0) for axis in axes[:-2])
-    return Piece(piece.mask, index, piece.number, piece.class_name)
+    return replace(piece, index=index)

@@ -56,11 +56,12 @@ def read_rois(path: Path, shape: Sequence[int] | None = None) -> Read:
     axes, whole = said or fit(pieces, shape)
     placed = [at(one, dict(zip("TZ", one.index, strict=True)), axes) for one in pieces]
     read = joined(path, placed, whole, axes=axes, name=path.stem)
+    fitted = said is None and whole != tuple(shape or ())
     if len(pieces) == len(found):
-        return read
+        return replace(read, fitted=fitted)
     left_out = len(found) - len(pieces)
     note = f"{path.name}: {left_out} regions are no areas, and are left out"
-    return replace(read, notes=(*read.notes, note))
+    return replace(read, notes=(*read.notes, note), fitted=fitted)
 
 
 def _shape_in(path: Path) -> tuple[str, tuple[int, ...]] | None:

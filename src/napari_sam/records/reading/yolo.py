@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_NO_ROWS: Final = ("classes.txt", "train.txt", "val.txt", "test.txt")
+NO_ROWS: Final = ("classes.txt", "train.txt", "val.txt", "test.txt")
 
 
 def read_yolo_labels(path: Path, shape: Sequence[int] | None = None) -> Read:
@@ -42,7 +42,8 @@ def read_yolo_labels(path: Path, shape: Sequence[int] | None = None) -> Read:
     if size is None:
         raise ImageError(
             f"{path}: rows are parts of an image, whose size nobody knows: put the "
-            "image beside it or into a folder images, or open it in napari first"
+            "image beside it or into a folder images, open it in napari first, or "
+            "name it with --images of export"
         )
     names = yolo_names(path.parent, [path])
     try:
@@ -61,12 +62,12 @@ def read_yolo_labels(path: Path, shape: Sequence[int] | None = None) -> Read:
                 f"class x y x y …): {line[:60]!r}"
             ) from error
     drawn = [piece for piece in pieces if piece.mask.area]
-    return joined(path, drawn, size, axes="YX", name=path.stem)
+    return joined(path, drawn, size, axes="YX", name=path.stem, class_names=names)
 
 
 def is_yolo_folder(folder: Path) -> bool:
     """Whether there are rows in a folder."""
-    return bool(_row_files(folder))
+    return bool(row_files(folder))
 
 
 def read_yolo_folder(folder: Path, shape: Sequence[int] | None = None) -> list[Read]:
@@ -77,7 +78,7 @@ def read_yolo_folder(folder: Path, shape: Sequence[int] | None = None) -> list[R
     ImageError
         As `read_yolo_labels`; if there are too many.
     """
-    files = _row_files(folder)
+    files = row_files(folder)
     if len(files) > MOST:
         raise ImageError(
             f"{folder}: there are rows of {len(files)} images, more than {MOST} are "
@@ -86,11 +87,12 @@ def read_yolo_folder(folder: Path, shape: Sequence[int] | None = None) -> list[R
     return [read_yolo_labels(file, shape) for file in files]
 
 
-def _row_files(folder: Path) -> list[Path]:
+def row_files(folder: Path) -> list[Path]:
+    """Return the files with rows in a folder, or in `labels` where it has one."""
     labels = folder / "labels"
     inside = labels if labels.is_dir() else folder
     found = sorted(inside.rglob("*.txt"))
-    return [file for file in found if file.name not in _NO_ROWS]
+    return [file for file in found if file.name not in NO_ROWS]
 
 
 def _size_of_image(path: Path) -> tuple[int, int] | None:
@@ -113,7 +115,8 @@ def _piece(words: list[str], size: tuple[int, int], names: Sequence[str]) -> Pie
     values = np.array([float(word) for word in words[1:]])
     if not np.isfinite(values).all() or np.abs(values).max(initial=0) > 10:
         raise ValueError("not a part of an image")
-    name = names[number] if len(names) > 1 and 0 <= number < len(names) else ""
+    known = 0 <= number < len(names)
+    name = "" if len(names) < 2 else names[number] if known else str(number)
     if len(values) in (4, 5):
         x, y, width, height = values[:4]
         sides = np.array([y - height / 2, x - width / 2, y + height / 2, x + width / 2])
