@@ -216,7 +216,8 @@ class Session:
 
     def _end(self, job: Job) -> None:
         doing, self._doing, self._job = self._doing, "idle", None
-        stopped = job.interrupted or self.state.phase == "stopping"
+        told = self.state.phase == "stopping" and job.code not in (0, 2)
+        stopped = job.interrupted or told
         error = "" if stopped else job.error
         job.close()
         if any(error.endswith(item.error) for item in self.state.items if item.error):
