@@ -41,14 +41,14 @@ def encode_mask(
     from pycocotools.mask import frPyObjects
 
     y0, x0 = corner
-    # Runs go down the columns of the whole plane.
-    padded = np.pad(mask.T, ((0, 0), (1, 1))).astype(np.int8)
-    steps = np.diff(padded, axis=1)
-    ends = []
-    for step in (1, -1):
-        column, row = np.nonzero(steps == step)
-        ends.append((column + x0) * shape[0] + row + y0)
-    edges = np.stack(ends, axis=1).reshape(-1)
+    # Runs go down the columns of the whole plane; around each is background here, so
+    # that they begin and end in turn.
+    height, width = mask.shape
+    columns = np.zeros((width, height + 2), np.bool_)
+    columns[:, 1:-1] = mask.T
+    changes = columns[:, 1:] != columns[:, :-1]
+    column, row = np.divmod(np.flatnonzero(changes), height + 1)
+    edges = (column + x0) * shape[0] + row + y0
     counts = np.diff(edges, prepend=0, append=shape[0] * shape[1]).tolist()
     code = frPyObjects({"size": list(shape), "counts": counts}, *shape)
     return {"size": [int(n) for n in code["size"]], "counts": code["counts"].decode()}

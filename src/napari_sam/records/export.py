@@ -112,7 +112,7 @@ class Export:
         )
 
     def _table_sink(self, files: contextlib.ExitStack) -> Sink:
-        file = files.enter_context(atomic_file(self.work.table))
+        file = files.enter_context(atomic_file(self.work.table, durable=False))
         axes = self.stack.stack_axes.lower()
         names = tables.columns(
             self.stack.stack_axes, self.stack.pixel_size, self.numbers.columns

@@ -47,7 +47,8 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     path : Path
     durable : bool
         Also wait until the rename itself is on the disk. Plane files, which
-        can be computed again, do without.
+        can be computed again, do without, and so does what another file of its
+        folder is written behind, which says that it is there.
 
     Raises
     ------

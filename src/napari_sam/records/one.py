@@ -152,6 +152,7 @@ class _Job:
     model: PromptableModel
     detector: Detector
     tell: Tell
+    only: PlaneResult | None = None  # what was just computed, where there is one plane
 
     def begin(self, stamp: str, known: InputRecord | None) -> InputRecord:
         """Say what was understood and keep it."""
@@ -288,11 +289,15 @@ class _Job:
             told,
         )
         self.work.save_plane(number, result)
+        if len(self.stack) == 1:
+            self.only = result
         return result
 
     def _load(
         self, number: int, index: tuple[int, ...], contrast: Normalization
     ) -> PlaneResult:
+        if self.only is not None:
+            return self.only
         result = self.work.load_plane(number, index, self.stack.plane_shape)
         # A file that a crash of the machine has damaged is made again.
         return self._compute(number, index, contrast) if result is None else result

@@ -11,7 +11,7 @@ import shutil
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,10 +22,19 @@ from napari_sam.segment.result import PlaneResult
 from napari_sam.segment.table import COLUMNS
 from napari_sam.types import OutputError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from napari_sam.types import ObjectTable
+
 FOLDER: Final = ".work"
 TRIAL: Final = "try"  # the folder of what was only tried
 _LOCK: Final = "lock"
 _INPUT: Final = ".input"
+# Of plane files, which are soon removed; it takes half the time of the usual one.
+_LEVEL: Final = 3
 _UNREADABLE: Final = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -122,8 +131,10 @@ class InputWork:
         return record is not None and record.status == "done"
 
     def save(self, record: InputRecord) -> None:
-        """Keep what is known."""
-        write_text(self._record, record.model_dump_json(indent=1))
+        """Keep what is known, and with it what was renamed in this folder before."""
+        # Planes of which a crash of the machine leaves no record are computed again.
+        text = record.model_dump_json(indent=1)
+        write_text(self._record, text, durable=record.status != "planes")
 
     def finished_planes(self) -> set[int]:
         """Return the numbers of the planes that are there."""
@@ -133,21 +144,23 @@ class InputWork:
         """Keep a finished plane (with ids of the plane alone)."""
         count = len(result.objects["id"])
         kind = np.uint16 if count <= np.iinfo(np.uint16).max else np.uint32
-        arrays: dict[str, Any] = {
-            f"objects_{name}": result.objects[name] for name in COLUMNS
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "index": np.array(result.index, np.int64),
+            "labels": result.labels.astype(kind, copy=False),
+            "truncated": np.array(result.truncated),
+            "warnings": np.array(result.warnings, np.str_),
+            "objects": _packed(result.objects),
         }
         if result.clicks is not None:
             arrays["points"] = result.clicks.points
             arrays["crops"] = result.clicks.crops
-        with atomic_file(self._plane_file(number), durable=False) as file:
-            np.savez_compressed(
-                file,
-                index=np.array(result.index, np.int64),
-                labels=result.labels.astype(kind, copy=False),
-                truncated=np.array(result.truncated),
-                warnings=np.array(result.warnings, np.str_),
-                **arrays,
-            )
+        with (
+            atomic_file(self._plane_file(number), durable=False) as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as z,
+        ):
+            for name, array in arrays.items():
+                with z.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
 
     def load_plane(
         self, number: int, index: tuple[int, ...], shape: tuple[int, int]
@@ -161,7 +174,7 @@ class InputWork:
                 result = PlaneResult(
                     tuple(int(i) for i in data["index"]),
                     data["labels"].astype(np.uint32, copy=False),
-                    {name: data[f"objects_{name}"] for name in COLUMNS},
+                    _unpacked(data),
                     bool(data["truncated"]),
                     tuple(str(line) for line in data["warnings"]),
                     Clicks(data["points"], data["crops"]) if "points" in data else None,
@@ -179,6 +192,22 @@ class InputWork:
 
     def _plane_file(self, number: int) -> Path:
         return self._planes / f"{number:07d}.npz"
+
+
+def _packed(objects: ObjectTable) -> npt.NDArray[Any]:
+    """Return a table as one array of rows: files of many parts are slow."""
+    kinds = [(name, objects[name].dtype) for name in COLUMNS]
+    rows = np.empty(len(objects["id"]), kinds)
+    for name in COLUMNS:
+        rows[name] = objects[name]
+    return rows
+
+
+def _unpacked(data: Mapping[str, npt.NDArray[Any]]) -> ObjectTable:
+    if "objects" not in data:  # 0.1.0 wrote an array for each column
+        return {name: data[f"objects_{name}"] for name in COLUMNS}
+    rows = data["objects"]
+    return {name: np.ascontiguousarray(rows[name]) for name in COLUMNS}
 
 
 class Workspace:

@@ -26,7 +26,7 @@ class Coco(Format):
 
     def open(self, target: Target, files: contextlib.ExitStack) -> Sink:
         """Write the lines of this input."""
-        file = files.enter_context(atomic_file(target.fragment))
+        file = files.enter_context(atomic_file(target.fragment, durable=False))
 
         def write(page: Page) -> None:
             known = page.only_known()

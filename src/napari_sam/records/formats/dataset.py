@@ -39,7 +39,7 @@ class YoloSeg(TrainingFolder):
 
     def open(self, target: Target, files: contextlib.ExitStack) -> Sink:
         """Write planes, and a list of the images of this input."""
-        listed = files.enter_context(atomic_file(target.fragment))
+        listed = files.enter_context(atomic_file(target.fragment, durable=False))
         return self.writer(
             target, lambda name: listed.write(f"./images/{name}.png\n".encode())
         )
