@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_sam.segment.recipe import Recipe
 
 _CALM: Final = 3.0  # seconds between two looks where nothing runs
-_SHARE: Final = 10.0  # times as long as a look took nothing is looked at
+_SHARE: Final = 10.0  # times as long as a look took nothing is looked at, at most that
 _PICTURE: Final = 900  # pixels of a slice that was tried
 T = TypeVar("T")
 _Found = tuple[tuple[Item, ...], Results]
@@ -70,6 +70,7 @@ class Session:
         self._trials = self._shown = 0
         self._stopped = 0.0
         self._looking = False
+        self._unread = ""  # why the last look has failed
         self._rest = 0.0  # when to look again
         self._asked = 0  # how often something else was to be watched
         self._closed = 0  # how often everything was ended
@@ -153,6 +154,7 @@ class Session:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
         self._job = self._scratch = None
+        self._doing, self._looking = "idle", False
         self.state = State()
 
     @property
@@ -191,7 +193,7 @@ class Session:
             self._looking = False
             took = time.monotonic() - began
             calm = 0 if self.state.busy or self.state.elsewhere else _CALM
-            self._rest = time.monotonic() + max(calm, _SHARE * took)
+            self._rest = time.monotonic() + min(max(calm, _SHARE * took), _CALM)
             for one, picture in seen.tried:
                 self._shown += 1
                 self._listener.slice_tried(one, picture)
@@ -210,7 +212,9 @@ class Session:
         now = self.state
         begun = now.phase == "starting" and seen.results.running
         phase = "running" if begun else now.phase
-        error = seen.error or now.error
+        # What could not be read a moment ago may be there now.
+        error = seen.error if now.error == self._unread else seen.error or now.error
+        self._unread = seen.error
         if (seen.results, phase, error) != (now.results, now.phase, now.error):
             self._tell(results=seen.results, phase=phase, error=error)
 
