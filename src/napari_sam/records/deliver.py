@@ -284,9 +284,11 @@ def _counted(pages: Iterator[Page], known: Counter[str]) -> Iterator[Page]:
 
 
 def _name(source: Source, image: ImageStack | None) -> str:
-    if image is not None:
-        return str(source.relative.with_name(image.name))
-    return source.path.name if source.load is None else source.image
+    """Return what tables call the image: two of one name lie in different folders."""
+    if image is None and source.load is not None:
+        return source.image
+    name = source.path.name if image is None else image.name
+    return str(source.relative.with_name(name))
 
 
 def numbers_of(labels: LabelSource, *, tracks: bool = False) -> Numbers:
