@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
+from napari_sam.images.planes import is_large
 from napari_sam.models.protocol import detector_for
 from napari_sam.records.export import Export
 from napari_sam.records.files import fingerprint
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from napari_sam.records.work import InputWork
     from napari_sam.segment.recipe import Recipe
     from napari_sam.segment.result import PlaneResult
+
+
+_KEPT: Final = 2**27  # bytes of labels that need not be read back
 
 
 class Tell(Protocol):
@@ -152,7 +156,8 @@ class _Job:
     model: PromptableModel
     detector: Detector
     tell: Tell
-    only: PlaneResult | None = None  # what was just computed, where there is one plane
+    room: int = _KEPT
+    kept: dict[int, PlaneResult] = field(default_factory=dict)
 
     def begin(self, stamp: str, known: InputRecord | None) -> InputRecord:
         """Say what was understood and keep it."""
@@ -288,16 +293,19 @@ class _Job:
             self.recipe.sized(diameter),
             told,
         )
-        self.work.save_plane(number, result)
-        if len(self.stack) == 1:
-            self.only = result
+        # What is one plane of the usual size is in hand until its labels are written.
+        if len(self.stack) > 1 or is_large(self.stack.plane_shape):
+            self.work.save_plane(number, result)
+        if result.labels.nbytes <= self.room:
+            self.room -= result.labels.nbytes
+            self.kept[number] = result
         return result
 
     def _load(
         self, number: int, index: tuple[int, ...], contrast: Normalization
     ) -> PlaneResult:
-        if self.only is not None:
-            return self.only
+        if number in self.kept:
+            return self.kept[number]
         result = self.work.load_plane(number, index, self.stack.plane_shape)
         # A file that a crash of the machine has damaged is made again.
         return self._compute(number, index, contrast) if result is None else result
