@@ -17,7 +17,8 @@ ANSWERS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 # The real command line, which sends itself a signal at a step of writing.
 CHILD = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 left, number = int(os.environ["STOP_AT"]), int(os.environ["STOP_WITH"])
 steps = 0
 def watched(owner, name):
