@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from napari_sam.images import ImageStack, InputFile, Normalization, open_image
-from napari_sam.images.planes import is_large
 from napari_sam.models.protocol import detector_for
 from napari_sam.records.export import Export
 from napari_sam.records.files import fingerprint
@@ -293,9 +292,7 @@ class _Job:
             self.recipe.sized(diameter),
             told,
         )
-        # What is one plane of the usual size is in hand until its labels are written.
-        if len(self.stack) > 1 or is_large(self.stack.plane_shape):
-            self.work.save_plane(number, result)
+        self.work.save_plane(number, result)
         if result.labels.nbytes <= self.room:
             self.room -= result.labels.nbytes
             self.kept[number] = result
