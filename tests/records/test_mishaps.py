@@ -118,9 +118,8 @@ cp -r "$disk/out" "$kept"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="tmpfs is of Linux")
-@pytest.mark.parametrize("room", [20, 160])
 def test_a_disk_that_is_full_loses_nothing(
-    write_discs: Writer, tmp_path: Path, recipe: Recipe, room: int
+    write_discs: Writer, tmp_path: Path, recipe: Recipe
 ) -> None:
     alone = ["unshare", "--user", "--map-root-user", "--mount"]
     if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode:
@@ -135,7 +134,7 @@ def test_a_disk_that_is_full_loses_nothing(
     command += ["--device", "cpu", "--link", "stack", "--format", "tiff,coco"]
     done = subprocess.run(
         [*alone, "sh", "-c", SMALL_DISK, "sh", *command],
-        env=os.environ | {"disk": str(disk), "kept": str(kept), "room": str(room)},
+        env=os.environ | {"disk": str(disk), "kept": str(kept), "room": "160"},
         capture_output=True,
         text=True,
         check=True,
