@@ -43,6 +43,7 @@ def try_and_end(
 ) -> NoReturn:
     """Try a recipe on some slices, with a line for each, and end."""
     from napari_sam.records.trial import try_slices
+    from napari_sam.records.work import TRIAL
 
     def told(one: Tried) -> None:
         where = " ".join(
@@ -69,5 +70,5 @@ def try_and_end(
         failed=failed,
     )
     slices = f"{len(tried)} slice{'s' * (len(tried) != 1)}"
-    typer.echo(f"{slices} tried: they are in {output / 'try'}")
+    typer.echo(f"{slices} tried: they are in {output / TRIAL}")
     raise typer.Exit(2 if failures else 0)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 import tifffile
 from qtpy.QtCore import QObject, QUrl, Slot
 from qtpy.QtGui import QDesktopServices
@@ -190,18 +189,12 @@ def test_settings_of_results_are_shown_and_kept(dock, plate, until, tmp_path):
     assert dock.view.start_button.text() == "Go on"
 
 
-@pytest.mark.parametrize("kind", ["axes", "words"])
-def test_what_cannot_be_is_said_before_the_start(dock, plate, until, kind):
+def test_what_cannot_be_is_said_before_the_start(dock, plate, until):
     dock.places.show_images(str(plate))
     until(lambda: calm(dock) and states(dock))
     assert dock.view.start_button.isEnabled()
-    if kind == "axes":
-        dock.form.axes.value = "Q1"
-        assert dock.view.plan.text().startswith("Axes must be letters")
-    else:
-        for name in dock.form.formats:
-            dock.form.box(name).setChecked(False)
-        assert dock.view.plan.text() == words.NO_FORMAT
+    dock.form.axes.value = "Q1"
+    assert dock.view.plan.text().startswith("Axes must be letters")
     assert not dock.view.start_button.isEnabled()
     dock.start()
     assert not dock.session.state.busy

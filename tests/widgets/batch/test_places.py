@@ -22,6 +22,11 @@ def test_results_go_beside_the_folder(places, place):
     assert places.output == Path("/d/plate 7 results").absolute()
 
 
+def test_a_folder_may_have_a_dot_in_its_name(places):
+    places.show_images("/d/plate 7.2")
+    assert places.output == Path("/d/plate 7.2 results").absolute()
+
+
 def test_a_folder_that_a_person_named_stays(places):
     places.show_images("/d/one")
     places.show_output("/d/mine")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from magicgui.widgets import CheckBox, ComboBox, LineEdit
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_sam.records.formats import TIFF
 from napari_sam.segment.recipe import Recipe, RecipeError, make_recipe
 from napari_sam.widgets.auto_annotate.form import Form
 from napari_sam.widgets.auto_annotate.words import LINKS
@@ -76,14 +77,15 @@ class BatchForm:
         )
         self.diameter = LineEdit(label="Typical diameter", tooltip=words.DIAMETER_TIP)
         self.axes.native.setPlaceholderText("as the file says")
-        self.channels.native.setPlaceholderText("the first three")
+        self.channels.native.setPlaceholderText("the first one")
         self.diameter.native.setPlaceholderText("not said")
         self.replace = CheckBox(text=words.REPLACE, value=False)
         seen = (self.axes, self.channels, self.contrast, self.diameter)
         self.take = QPushButton("Take settings from a run…")
         self.more = _column(Rows(*seen), self.form.more, self.take)
         self._formats = {name: _check(*said) for name, said in words.FORMATS.items()}
-        self._formats["tiff"].setChecked(True)
+        self._formats[TIFF].setChecked(True)
+        self._formats[TIFF].setEnabled(False)
         self.files = QWidget()
         grid = QGridLayout(self.files)
         grid.setContentsMargins(8, 0, 0, 6)
@@ -109,14 +111,10 @@ class BatchForm:
         except RecipeError:
             return True
 
-    def box(self, name: str) -> QCheckBox:
-        """Return the box of a kind of file."""
-        return self._formats[name]
-
     @property
     def lacking(self) -> str:
         """What the person has to do before anything can be done; or ""."""
-        return self.form.seeking.lacking or ("" if self.formats else words.NO_FORMAT)
+        return self.form.seeking.lacking
 
     def recipe(self) -> Recipe:
         """Return what is set.
@@ -139,7 +137,7 @@ class BatchForm:
         self._ready = False
         self._show(recipe)
         for name, box in self._formats.items():
-            box.setChecked(name in formats)
+            box.setChecked(name in formats or name == TIFF)
         self._base, self._shown = recipe, self._said()
         self._ready = True
         self._tell()

@@ -189,7 +189,7 @@ class Batch(QWidget):
         return Settings(
             inputs=self.places.places or (".",),  # the session says them
             output=str(output),
-            formats=self.form.formats or ("tiff",),
+            formats=self.form.formats,
             options=self.form.recipe(),
         )
 

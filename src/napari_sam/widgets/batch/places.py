@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -17,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.images.inputs import SUFFIXES
 from napari_sam.widgets.batch import words
 
 if TYPE_CHECKING:
@@ -132,7 +134,8 @@ class Places(QWidget):
         if len(self.places) == 1:
             place = Path(self.places[0])
             # Beside a folder, and beside the folder of a file or a pattern.
-            base = place if not place.suffix and "*" not in place.name else place.parent
+            file = place.suffix.lower() in (*SUFFIXES, ".zarr")
+            base = place.parent if file or has_magic(place.name) else place
             if base.name:
                 self.offer(base.with_name(f"{base.name} results"))
         self._soon.start()

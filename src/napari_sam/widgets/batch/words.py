@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from napari_sam.records.trial import Tried
 
 FORMATS: Final = {
-    "tiff": ("Label images (TIFF)", "One for each image, with axes and pixel size."),
+    "tiff": (
+        "Label images (TIFF)",
+        "One for each image, with axes and pixel size: always written.",
+    ),
     "omezarr": ("OME-Zarr", "Labels with a pyramid, for viewers on the web."),
     "coco": ("COCO", "Masks as run-lengths: detectron2, mmdetection, CVAT."),
     "coco-polygons": ("COCO, polygons", "For programs that read no run-lengths."),
@@ -42,7 +45,7 @@ AXES_TIP: Final = (
 )
 CHANNELS_TIP: Final = (
     "Which channels models see, up to three, by number from 0 or by name: 0,2. Leave "
-    "it empty to take the first three."
+    "it empty to take the first one."
 )
 DIAMETER_TIP: Final = (
     "How wide a typical object is, in pixels, or as 8um where the files say how large "
@@ -51,7 +54,6 @@ DIAMETER_TIP: Final = (
 NO_IMAGES: Final = "Choose a folder with images."
 NO_LAYERS: Final = "Open images in the viewer first."
 NO_OUTPUT: Final = "Choose a folder for the results."
-NO_FORMAT: Final = "Choose at least one kind of file to write."
 
 # The screen's words for what the command line says.
 _SCREEN: Final = (
